@@ -29,7 +29,8 @@ export type Command =
   | { kind: 'subscribe'; wants: Want[]; token?: string; phrase: Phrase }
   /** A want whose key is null means every stream of the channel. */
   | { kind: 'unsubscribe'; wants: Want[]; token?: string; phrase: Phrase }
-  | { kind: 'query'; query: string; args: JsonObject; phrase: Phrase }
+  /** `private`: answered only for a signed-in principal. */
+  | { kind: 'query'; query: string; args: JsonObject; private: boolean; phrase: Phrase }
   | { kind: 'ping'; phrase: Phrase }
   | { kind: 'invalid'; code: ErrorCode; message: string; phrase: Phrase };
 
@@ -42,6 +43,8 @@ export type Joined = {
 export interface Dialect {
   readonly name: 'ethgas' | 'coinbase' | 'chainworks';
   readonly channels: ChannelTable;
+  /** True if a private subscription may wait a moment for a login that is on its way (wire facts 5.2). */
+  readonly holdsPrivate: boolean;
   /** Seconds that a connection of this dialect may stay without a login or a subscription. */
   readonly idleSeconds: number;
   /** True if a first message with these members is this dialect's. */
