@@ -47,6 +47,8 @@ export interface Dialect {
   readonly holdsPrivate: boolean;
   /** Seconds that a connection of this dialect may stay without a login or a subscription. */
   readonly idleSeconds: number;
+  /** What ends that time: any request to subscribe, or only one that succeeded (or a login). */
+  readonly settlesBy: 'request' | 'success';
   /** True if a first message with these members is this dialect's. */
   speaks(message: JsonObject): boolean;
   open(connectionId: string): Conversation;

@@ -1,0 +1,99 @@
+/**
+ * The one place that decides. Every door asks here, at every operation, with the principal as it is now;
+ * `explain` runs the same rules and shows each of them.
+ */
+import type { ErrorCode } from '@countersign/protocol';
+import type { Permission, Principal } from '../session/principal.ts';
+import type { Channel } from '../streams/channel.ts';
+
+/** What somebody wants to do, in the words that rules need. */
+export type Action =
+  | { do: 'join'; channel: Channel }
+  | { do: 'query'; query: string; private: boolean }
+  | { do: 'call'; permission: Permission | null };
+
+export interface Verdict {
+  readonly allowed: boolean;
+  /** The rule that decided. Stable: it is what `explain` and the logs show. */
+  readonly rule: RuleName;
+  /** What the client is told when refused. */
+  readonly code: ErrorCode | null;
+}
+
+export type RuleName = 'public' | 'signed-in' | 'permission' | 'owner';
+
+/** A rule decides (`allow` or a refusal) or leaves the matter to the next one. */
+interface Rule {
+  readonly name: RuleName;
+  /** What would have to change for this rule to let the action pass. */
+  readonly mend: string;
+  apply(who: Principal | null, action: Action): 'allow' | ErrorCode | 'next';
+}
+
+const needed = (action: Action): Permission | null => {
+  if (action.do === 'join') return action.channel.permission;
+  if (action.do === 'call') return action.permission;
+  return action.private ? 'account_updates' : null;
+};
+
+/** In order; the first that decides wins. */
+const RULES: readonly Rule[] = [
+  {
+    name: 'public',
+    mend: 'Only public channels and queries are open to everybody.',
+    apply: (_who, action) => {
+      if (action.do === 'join') return action.channel.audience === 'public' ? 'allow' : 'next';
+      return action.do === 'query' && !action.private ? 'allow' : 'next';
+    },
+  },
+  {
+    name: 'signed-in',
+    mend: 'Log in, or send a credential that is valid now.',
+    apply: (who) => (who === null ? 'unauthorized' : 'next'),
+  },
+  {
+    name: 'permission',
+    mend: 'Ask an operator for the permission, or use a key whose scopes include it.',
+    apply: (who, action) => {
+      const permission = needed(action);
+      return permission !== null && !who?.permissions.has(permission) ? 'forbidden' : 'next';
+    },
+  },
+  { name: 'owner', mend: 'Private data is given only to its owner.', apply: () => 'allow' },
+];
+
+/** Decides one action. Not checked here: whether the proof behind `who` is still valid, and how often they ask. */
+export function decide(who: Principal | null, action: Action): Verdict {
+  for (const rule of RULES) {
+    const result = rule.apply(who, action);
+    if (result === 'allow') return { allowed: true, rule: rule.name, code: null };
+    if (result !== 'next') return { allowed: false, rule: rule.name, code: result };
+  }
+  throw new Error('unreachable: the last rule decides');
+}
+
+export interface Explanation extends Verdict {
+  /** The rules in the order they were tried, up to the one that decided. */
+  readonly tried: readonly { rule: RuleName; outcome: 'allow' | 'refuse' | 'next' }[];
+  /** What would change the answer; null when it was yes. */
+  readonly mend: string | null;
+}
+
+/** {@link decide}, with the way it went. */
+export function explain(who: Principal | null, action: Action): Explanation {
+  const verdict = decide(who, action);
+  const last = RULES.findIndex((rule) => rule.name === verdict.rule);
+  const tried = RULES.slice(0, last + 1).map((rule, index) => ({
+    rule: rule.name,
+    outcome: index < last ? ('next' as const) : verdict.allowed ? ('allow' as const) : ('refuse' as const),
+  }));
+  return { ...verdict, tried, mend: verdict.allowed ? null : (RULES[last]?.mend ?? null) };
+}
+
+/** The keys of the streams that a want stands for, given whose they are. Public channels have the one they name. */
+export function streamKeys(channel: Channel, key: string | null, who: Principal | null): string[] {
+  if (channel.audience === 'public') return [key ?? ''];
+  if (who === null) return [];
+  if (channel.audience === 'user') return [String(who.userId)];
+  return who.accounts.map((account) => (key === null ? String(account.accountId) : `${key}/${account.accountId}`));
+}

@@ -1,0 +1,123 @@
+/** All live connections of this node, and the way from a change of access to the connections that it concerns. */
+import type { Clock } from '../operations/clock.ts';
+import type { Credential, Principal } from '../session/principal.ts';
+import type { Change } from '../store/store.ts';
+import type { Connection } from './connection.ts';
+
+const credentialId = (credential: Credential): string => {
+  if (credential.kind === 'session') return `session:${credential.sid}`;
+  return credential.kind === 'api-key' ? `api-key:${credential.keyId}` : `handshake-token:${credential.tokenId}`;
+};
+
+/** How often expiry and idleness are looked at, in milliseconds: well inside the one second of R49. */
+const TICK = 250;
+
+export class ConnectionRegistry {
+  readonly #all = new Set<Connection>();
+  readonly #byCredential = new Map<string, Set<Connection>>();
+  readonly #byUser = new Map<string, Set<Connection>>();
+  /** Under which names a connection is filed now, so that it can be taken out again. */
+  readonly #filed = new Map<Connection, { credential: string; user: string }>();
+  readonly #stop: () => void;
+
+  constructor(clock: Clock) {
+    this.#stop = clock.every(TICK, () => {
+      const now = clock.now();
+      const monotonic = clock.monotonic();
+      for (const connection of this.#all) connection.tick(now, monotonic);
+    });
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  [Symbol.iterator](): IterableIterator<Connection> {
+    return this.#all.values();
+  }
+
+  add(connection: Connection): void {
+    this.#all.add(connection);
+  }
+
+  /** Files a connection under its present identity, or takes it out when it is closed. */
+  identityChanged(connection: Connection): void {
+    const before = this.#filed.get(connection);
+    if (before !== undefined) {
+      unfile(this.#byCredential, before.credential, connection);
+      unfile(this.#byUser, before.user, connection);
+      this.#filed.delete(connection);
+    }
+    if (connection.closed) {
+      this.#all.delete(connection);
+      return;
+    }
+    if (connection.credential === null || connection.userId === null) return;
+    const filed = { credential: credentialId(connection.credential), user: String(connection.userId) };
+    file(this.#byCredential, filed.credential, connection);
+    file(this.#byUser, filed.user, connection);
+    this.#filed.set(connection, filed);
+  }
+
+  /** A session got a newer access token somewhere: its connections live on with it. */
+  extend(sid: string, expiresAt: number): void {
+    for (const connection of this.#byCredential.get(`session:${sid}`) ?? []) connection.extend(expiresAt);
+  }
+
+  /**
+   * Carries out a change of access.
+   *
+   * @param resolve gives the principal as it is after the change; null when it has no access left
+   * @returns how many connections were ended
+   */
+  async apply(change: Change, resolve: (userId: number, credential: Credential) => Promise<Principal | null>): Promise<number> {
+    const concerned = [...this.#concerned(change)];
+    if (change.kind.endsWith('-ended')) {
+      for (const connection of concerned) connection.end();
+      return concerned.length;
+    }
+    let ended = 0;
+    for (const connection of concerned) {
+      if (connection.credential === null || connection.userId === null) continue;
+      const principal = await resolve(connection.userId, connection.credential);
+      if (principal !== null) connection.reconsider(principal);
+      else {
+        connection.end();
+        ended += 1;
+      }
+    }
+    return ended;
+  }
+
+  /** The users that have a live connection, each once. */
+  principals(): Principal[] {
+    const principals = new Map<number, Principal>();
+    for (const connection of this.#all) {
+      if (connection.principal !== null) principals.set(connection.principal.userId, connection.principal);
+    }
+    return [...principals.values()];
+  }
+
+  close(): void {
+    this.#stop();
+  }
+
+  #concerned(change: Change): Iterable<Connection> {
+    if (change.kind.startsWith('session')) return this.#byCredential.get(`session:${change.subject}`) ?? [];
+    if (change.kind.startsWith('user')) return this.#byUser.get(change.subject) ?? [];
+    if (change.kind.startsWith('api-key')) return this.#byCredential.get(`api-key:${change.subject}`) ?? [];
+    return this.#byCredential.get(`handshake-token:${change.subject}`) ?? [];
+  }
+}
+
+function file(index: Map<string, Set<Connection>>, name: string, connection: Connection): void {
+  const set = index.get(name) ?? new Set();
+  set.add(connection);
+  index.set(name, set);
+}
+
+function unfile(index: Map<string, Set<Connection>>, name: string, connection: Connection): void {
+  const set = index.get(name);
+  set?.delete(connection);
+  if (set?.size === 0) index.delete(name);
+}
