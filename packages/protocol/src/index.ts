@@ -1,2 +1,43 @@
 export { CLOSE, type CloseCode, type CloseName } from './close-codes.ts';
+export {
+  COINBASE_CHANNELS,
+  COINBASE_FINAL_ORDER_STATES,
+  COINBASE_ORDERS_PER_FRAME,
+  type CoinbaseChannelRow,
+  type CoinbaseError,
+  type CoinbaseFrame,
+  type CoinbaseHeartbeat,
+  type CoinbaseLevel2Event,
+  type CoinbaseRequest,
+  type CoinbaseSubscriptions,
+} from './coinbase.ts';
 export { ERRORS, type ErrorBody, type ErrorCode, type ErrorRow, errorBody, Refusal } from './errors.ts';
+export {
+  ETHGAS_ACTIONS,
+  ETHGAS_CHANNELS,
+  ETHGAS_QUERIES,
+  type EthgasArg,
+  type EthgasBook,
+  type EthgasChannelRow,
+  type EthgasCmdAnswer,
+  type EthgasCmdPush,
+  type EthgasCmdRequest,
+  type EthgasEvent,
+  type EthgasOpRequest,
+  type EthgasPush,
+  type EthgasQueryRow,
+  MARKET_TYPES,
+  type MarketType,
+  type WirePosition,
+} from './ethgas.ts';
+export {
+  type AccessTokenObject,
+  type LoginAnswer,
+  type LogoutAnswer,
+  REFRESH_COOKIES,
+  type RestAccount,
+  type RestUser,
+  type SessionAnswer,
+  type Success,
+  type UserTokenPayload,
+} from './rest.ts';

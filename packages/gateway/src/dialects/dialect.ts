@@ -6,7 +6,7 @@ import type { CloseCode, ErrorCode } from '@countersign/protocol';
 import type { Authentication } from '../session/principal.ts';
 import type { Channel, ChannelTable } from '../streams/channel.ts';
 import type { Encoder } from '../streams/encoder.ts';
-import type { JsonObject, Position } from '../streams/publication.ts';
+import type { Json, JsonObject, Position } from '../streams/publication.ts';
 
 /** How the peer phrased a request: whatever the dialect needs to answer in kind. Opaque to everyone else. */
 export type Phrase = unknown;
@@ -18,6 +18,8 @@ export interface Want {
   key: string | null;
   /** Where the reader was, if it asked to recover. */
   since?: Position;
+  /** The same for a channel with one stream per account, by account id; accounts that are not named start afresh. */
+  accountsSince?: ReadonlyMap<string, Position>;
   phrase: Phrase;
 }
 
@@ -65,7 +67,7 @@ export interface Conversation {
   loggedIn(phrase: Phrase, who: Authentication): string[];
   loggedOut(phrase: Phrase): string[];
   pong(phrase: Phrase): string[];
-  answered(phrase: Phrase, query: string, payload: JsonObject): string[];
+  answered(phrase: Phrase, query: string, payload: Json): string[];
   refused(phrase: Phrase, code: ErrorCode, message?: string): string[];
   /** `holding`: every stream the connection now holds, by channel. Called after the wants were carried out. */
   subscribed(phrase: Phrase, joined: readonly Joined[], holding: Holding): string[];
