@@ -1,0 +1,83 @@
+/** The public HTTP door: puts the routes of every scheme on one listener, under one set of rules. */
+import type { Server } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { Clock } from '../../operations/clock.ts';
+import type { Config } from '../../operations/config.ts';
+import { createSources } from '../source.ts';
+import { createIdentify } from './guard.ts';
+import { createListener, type ListenerOptions } from './listener.ts';
+import { useLoginRoutes } from './login-routes.ts';
+import { createOrigins, useCors } from './origin.ts';
+import { usePublicRoutes, useRootRoutes, useValidatorRoutes } from './public-routes.ts';
+import type {
+  AuthenticatorService,
+  KeySetService,
+  LimitService,
+  ProfileService,
+  SessionService,
+  VenueService,
+  WalletLoginService,
+} from './services.ts';
+import { useUserRoutes } from './user-routes.ts';
+
+export interface HttpDoorOptions {
+  config: Pick<Config, 'host' | 'port' | 'http' | 'tokens'>;
+  walletLogin: WalletLoginService;
+  sessions: SessionService;
+  profiles: ProfileService;
+  authenticator: AuthenticatorService;
+  signingKeys: KeySetService;
+  limits: LimitService;
+  /** Null where no venue is configured: public data is then unavailable, and private lists are empty. */
+  venue: VenueService | null;
+  clock: Clock;
+  log: Logger;
+  observe?: NonNullable<ListenerOptions['observe']>;
+}
+
+export interface HttpDoor {
+  /** Other doors take their upgrades here. */
+  server: Server;
+  fastify: FastifyInstance;
+  listen(): Promise<{ host: string; port: number }>;
+  close(): Promise<void>;
+}
+
+/** The same routes answer under both: clients disagree about the base URL (wire facts 1.10). */
+const PREFIXES = ['/v1', '/api/v1'];
+
+export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
+  const { config, sessions, limits, venue, clock, log } = options;
+  const sources = createSources(config.http.trustedProxies);
+  const origins = createOrigins(config.http.origins, sources);
+  const identify = createIdentify(options.authenticator, sources);
+
+  const listener = createListener({
+    host: config.host,
+    port: config.port,
+    bodyLimit: config.http.bodyLimit,
+    log,
+    sourceOf: (request) => sources.source(request.raw),
+    ...(options.observe === undefined ? {} : { observe: options.observe }),
+  });
+  const { fastify } = listener;
+  fastify.decorateRequest('authentication', null);
+  useCors(fastify, origins);
+  useRootRoutes(fastify, options.signingKeys, Math.min(300, Math.floor(config.tokens.signingKeyLead / 2)));
+
+  const shared = { sessions, limits, identify, sources, venue };
+  for (const prefix of PREFIXES) {
+    // Each family of routes in a scope of its own, so that a hook of one never runs for another.
+    fastify.register(
+      async (scope) => useLoginRoutes(scope, { ...shared, walletLogin: options.walletLogin, origins, clock }),
+      { prefix },
+    );
+    fastify.register(async (scope) => useUserRoutes(scope, { ...shared, profiles: options.profiles }), {
+      prefix,
+    });
+    fastify.register(async (scope) => usePublicRoutes(scope, shared), { prefix });
+    fastify.register(async (scope) => useValidatorRoutes(scope, shared), { prefix });
+  }
+  return listener;
+}
