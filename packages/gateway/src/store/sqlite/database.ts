@@ -1,0 +1,107 @@
+/** Opens the file: rights, durability settings, schema. */
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { Kysely, Migrator, SqliteDialect, sql } from 'kysely';
+import Database from 'libsql';
+import type { ColumnTypes } from '../migrations/column-types.ts';
+import { migrations } from '../migrations/migrations.ts';
+import { StoreError } from '../store-error.ts';
+import { storeFailure } from './failure.ts';
+
+/** How long a write waits, and with it the whole process, for another process such as the CLI to finish its own. */
+const BUSY_MS = 250;
+/** The same while opening, when nobody is being served yet. */
+const BUSY_MS_OPENING = 5_000;
+
+const columnTypes: ColumnTypes = {
+  whole: 'integer',
+  bytes: 'blob',
+  // AUTOINCREMENT: a number that was used is never used again, even if its row goes.
+  counter: sql`integer primary key autoincrement`,
+  // STRICT: SQLite would otherwise take any type in any column.
+  tableEnd: sql`strict`,
+  async beginAt(db, table, _column, first) {
+    await sql`insert into sqlite_sequence (name, seq) values (${sql.lit(table)}, ${sql.lit(first - 1)})`.execute(
+      db,
+    );
+  },
+};
+
+/**
+ * Opens or makes the database with the newest schema, readable by its owner only.
+ *
+ * @throws StoreError `cannot-open`, `not-a-database`, `newer-schema`, `busy`, `full` or `failed`, naming the path
+ */
+export async function openDatabase(path: string): Promise<Database.Database> {
+  claimFile(path);
+  let db: Database.Database | null = null;
+  try {
+    db = new Database(path);
+    configure(db);
+    await migrate(db);
+    db.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
+    return db;
+  } catch (error) {
+    db?.close();
+    const failure = storeFailure(error);
+    if (failure instanceof StoreError)
+      throw new StoreError(failure.code, `${path}: ${failure.message}`, { cause: error });
+    throw new StoreError('cannot-open', `${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** SQLite gives its side files (-wal, -shm) the rights of the main one, so those are set before it looks. */
+function claimFile(path: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    closeSync(openSync(path, 'a', 0o600));
+    chmodSync(path, 0o600);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new StoreError('cannot-open', `${path}: cannot be made or written (${code})`, { cause: error });
+  }
+}
+
+function configure(db: Database.Database): void {
+  db.exec(`PRAGMA busy_timeout = ${BUSY_MS_OPENING}`);
+  db.exec('PRAGMA journal_mode = WAL');
+  // With NORMAL, a power cut may take the last commits of a WAL with it: acknowledged means on the disk (R42).
+  db.exec('PRAGMA synchronous = FULL');
+  db.exec('PRAGMA foreign_keys = ON');
+  // Outside clients choose some of what is stored; a schema must not be able to run things because of it.
+  db.exec('PRAGMA trusted_schema = OFF');
+}
+
+/** @throws StoreError `newer-schema` */
+async function migrate(db: Database.Database): Promise<void> {
+  const migrator = sqliteMigrator(db);
+  // kysely does not wrap migrations in a transaction on SQLite. This does, and keeps a second process out.
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    refuseNewerSchema(db);
+    const { error } = await migrator.migrateToLatest();
+    if (error !== undefined) throw error;
+    db.exec('COMMIT');
+  } finally {
+    if (db.inTransaction) db.exec('ROLLBACK');
+  }
+}
+
+/** For tests and for going back by hand; its owner wraps it in a transaction. */
+export function sqliteMigrator(db: Database.Database): Migrator {
+  return new Migrator({
+    db: new Kysely({ dialect: new SqliteDialect({ database: db as never }) }),
+    provider: { getMigrations: async () => migrations(columnTypes) },
+  });
+}
+
+function refuseNewerSchema(db: Database.Database): void {
+  const table = "select 1 from sqlite_schema where type = 'table' and name = 'kysely_migration'";
+  if (db.prepare(table).all().length === 0) return;
+  const applied = db.prepare('select name from kysely_migration order by name').all() as { name: string }[];
+  const known = migrations(columnTypes);
+  const unknown = applied.find(({ name }) => !Object.hasOwn(known, name));
+  if (unknown) {
+    throw new StoreError('newer-schema', `written by a later version (its schema has ${unknown.name})`);
+  }
+}

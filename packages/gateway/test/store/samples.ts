@@ -1,0 +1,88 @@
+/** Things to put into a store. Times are small numbers: no implementation may look at a clock of its own. */
+import type { ApiKey, Challenge, NewUser, SigningKeyRecord, Store } from '../../src/store/store.ts';
+
+export const ALICE = `0x${'a1'.repeat(20)}`;
+export const BOB = `0x${'b0'.repeat(20)}`;
+/** Far longer than any test's times. */
+export const LIFE = 1_000_000;
+
+export const digest = (name: string): string => Buffer.from(name).toString('hex').padEnd(64, '0');
+export const sealed = (name: string): Uint8Array => new Uint8Array(Buffer.from(`sealed ${name}`));
+
+export const challenge = (over: Partial<Challenge> = {}): Challenge => ({
+  address: ALICE,
+  nonce: '52a90c73',
+  chainId: 1,
+  profile: 'eip712',
+  context: null,
+  source: '192.0.2.0/24',
+  issuedAt: 1_000,
+  expiresAt: 301_000,
+  ...over,
+});
+
+export const wide = { perAddressAndSource: 1_000, perSource: 10_000 };
+
+export const newUser = (over: Partial<NewUser> = {}): NewUser => ({
+  address: ALICE,
+  displayName: null,
+  roles: ['user'],
+  permissions: ['market_data', 'trading'],
+  tier: 'standard',
+  createdAt: 1_000,
+  ...over,
+});
+
+export const openSession = (
+  store: Store,
+  sid: string,
+  over: { address?: string; rotation?: 'adaptive' | 'strict'; createdAt?: number; first?: string } = {},
+) => {
+  const createdAt = over.createdAt ?? 1_000;
+  return store.sessions.open({
+    user: { ...newUser({ createdAt }), address: over.address ?? ALICE },
+    session: {
+      sid,
+      chainId: 1,
+      wallet: 'eoa',
+      rotation: over.rotation ?? 'adaptive',
+      createdAt,
+      expiresAt: createdAt + LIFE,
+      source: '192.0.2.0/24',
+      userAgent: 'test',
+    },
+    refreshDigest: digest(over.first ?? `${sid}-R0`),
+  });
+};
+
+export const apiKey = (userId: number, id: string, over: Partial<ApiKey> = {}): ApiKey => ({
+  name: `organizations/o/apiKeys/${id}`,
+  keyId: id,
+  userId,
+  nickname: 'bot',
+  alg: 'ES256',
+  publicJwk: '{}',
+  thumbprint: `thumb-${id}`,
+  scopes: ['view', 'trade'],
+  tier: null,
+  allowedIps: ['192.0.2.0/24'],
+  replay: 'reuse',
+  enabled: true,
+  createdAt: 1_000,
+  expiresAt: null,
+  deletedAt: null,
+  replacedBy: null,
+  ...over,
+});
+
+export const signingKey = (kid: string, over: Partial<SigningKeyRecord> = {}): SigningKeyRecord => ({
+  kid,
+  alg: 'ES256',
+  publicJwk: '{}',
+  wrapped: new Uint8Array([1, 2, 3, 255]),
+  state: 'next',
+  createdAt: 1_000,
+  activatedAt: null,
+  retiredAt: null,
+  ...over,
+});
