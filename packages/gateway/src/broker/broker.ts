@@ -19,10 +19,16 @@ export interface Receipt extends Position {
   duplicate: boolean;
 }
 
-/** All that a stream still remembers after a position, or the word that it does not reach that far back. */
+/**
+ * All that a stream still remembers after a position, or the word that it does not reach that far back.
+ * `tail` is then everything still remembered up to `head`, oldest first, for a node that has to start somewhere.
+ */
 export type History =
   | { complete: true; publications: readonly Publication[]; head: Position }
-  | { complete: false; head: Position };
+  | { complete: false; tail: readonly Publication[]; head: Position };
+
+/** A value now or later. An in-process broker answers at once, and then a subscriber need not wait either. */
+export type Awaitable<T> = T | Promise<T>;
 
 /** A hint from one node to all, itself included. Carries no truth: receivers read the store. */
 export type Signal =
@@ -31,15 +37,25 @@ export type Signal =
 
 export interface Broker {
   /**
-   * Appends drafts, each to its stream, in the order given. Appending to history and delivering are atomic
+   * Appends drafts, each to its stream, in the order given; all of them or none. What is handed in must not be
+   * changed afterwards. A publisher that finds a new epoch in a receipt knows that the stream was forgotten,
+   * and publishes its full state again (for a book: with `reset`). Appending to history and delivering are atomic
    * per publication: whoever reads history up to a sequence sees later ones delivered.
+   *
+   * @throws Refusal `unknown_channel` for a channel that is not in the table
    */
   publish(drafts: readonly Draft[], options?: PublishOptions): Promise<Receipt[]>;
-  /** Everything after `since`, or `complete: false` if the epoch differs or history is shorter than that. */
-  history(stream: StreamId, since: Position): Promise<History>;
+  /**
+   * Everything after `since`, or `complete: false` if the epoch differs, history is shorter than that, or
+   * `since` lies ahead of the stream. `null` asks for everything since the stream began.
+   */
+  history(stream: StreamId, since: Position | null): Awaitable<History>;
   /** Newest position; sequence 0 means nothing was published in this epoch. */
-  head(stream: StreamId): Promise<Position>;
-  /** Called in stream order, synchronously with delivery; must not throw. One listener per node. */
+  head(stream: StreamId): Awaitable<Position>;
+  /**
+   * Called in stream order, synchronously with delivery, and never while it is still running: what it publishes
+   * itself is delivered after it returns. Must not throw. One listener per node.
+   */
   onPublication(listener: (publication: Publication) => void): void;
   signal(signal: Signal): Promise<void>;
   onSignal(listener: (signal: Signal) => void): void;
