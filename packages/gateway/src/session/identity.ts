@@ -1,0 +1,118 @@
+/** Everything about who is who, put together from its parts: what `gateway.ts` needs of this folder. */
+import { ready } from '@countersign/tokens';
+import type { Broker } from '../broker/broker.ts';
+import type { Clock } from '../operations/clock.ts';
+import type { Config } from '../operations/config.ts';
+import type { Store } from '../store/store.ts';
+import { type AccessChanges, createAccessChanges } from './access-changes.ts';
+import { type AccessTokens, createAccessTokens } from './access-tokens.ts';
+import { type Authenticator, type BearerScheme, createAuthenticator } from './authenticate.ts';
+import { createContractWallets } from './contract-wallet.ts';
+import { createDirectory, type Directory } from './directory.ts';
+import { createFailureLimiter, type FailureLimiter } from './failure-limiter.ts';
+import type { KeyEncryption } from './key-encryption.ts';
+import { createSessionDeadlines } from './session-deadlines.ts';
+import { createSessions, type Sessions } from './sessions.ts';
+import { createSigningKeys, type SigningKeys } from './signing-keys.ts';
+import { createWalletLogin, type WalletLogin } from './wallet-login.ts';
+
+export interface Identity {
+  signingKeys: SigningKeys;
+  accessTokens: AccessTokens;
+  changes: AccessChanges;
+  directory: Directory;
+  walletLogin: WalletLogin;
+  sessions: Sessions;
+  authenticator: Authenticator;
+  /** Stops following the store. Leaves store and broker open: they are not ours. Idempotent. */
+  close(): void;
+}
+
+export interface IdentityDependencies {
+  store: Store;
+  broker: Broker;
+  clock: Clock;
+  config: Config;
+  kek: KeyEncryption;
+  random: (n: number) => Uint8Array;
+  /** Further kinds of bearer tokens; given the directory and changes, which they share. */
+  schemes?: (shared: { directory: Directory; changes: AccessChanges }) => readonly BearerScheme[];
+  failures?: FailureLimiter;
+  /** Told what went wrong in the background; for the log. */
+  onProblem?: (problem: unknown) => void;
+}
+
+/** Loads keys and the wallet engine and starts to follow the change log. */
+export async function createIdentity({
+  store,
+  broker,
+  clock,
+  config,
+  kek,
+  random,
+  schemes = () => [],
+  failures = createFailureLimiter({ clock }),
+  onProblem = () => {},
+}: IdentityDependencies): Promise<Identity> {
+  const { accessTtl, leeway } = config.tokens;
+  await ready();
+  const changes = await createAccessChanges({
+    store,
+    broker,
+    clock,
+    endedFor: (accessTtl + leeway) * 1000,
+    onProblem,
+  });
+  // After the change log, so that no rotation falls between reading the keys and following their changes.
+  const signingKeys = await createSigningKeys({ store, kek, clock, config, onProblem });
+  changes.onChange((change) => {
+    if (change.kind === 'signing-keys-changed') signingKeys.reload().catch(onProblem);
+  });
+  const accessTokens = createAccessTokens({ signingKeys, clock, config, random });
+  const directory = createDirectory({ store, changes, now: clock.now });
+  const contractWallets = createContractWallets({ config, clock, onProblem });
+  const deadlines = createSessionDeadlines(clock);
+  const walletLogin = createWalletLogin({
+    store,
+    clock,
+    config,
+    random,
+    accessTokens,
+    contractWallets,
+    failures,
+    deadlines,
+  });
+  const sessions = createSessions({
+    store,
+    broker,
+    clock,
+    config,
+    random,
+    accessTokens,
+    changes,
+    contractWallets,
+    deadlines,
+    onProblem,
+  });
+  const authenticator = createAuthenticator({
+    accessTokens,
+    signingKeys,
+    changes,
+    directory,
+    config,
+    schemes: schemes({ directory, changes }),
+  });
+  return {
+    signingKeys,
+    accessTokens,
+    changes,
+    directory,
+    walletLogin,
+    sessions,
+    authenticator,
+    close() {
+      changes.close();
+      signingKeys.close();
+    },
+  };
+}

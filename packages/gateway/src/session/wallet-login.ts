@@ -1,0 +1,272 @@
+/**
+ * Login with a wallet: hand out a message, check that its signature is the address's, open a session. The
+ * client proves nothing but that it signed what this server made and stored; nothing that it sends later
+ * enters the hashed bytes (R29).
+ */
+import { Refusal } from '@countersign/protocol';
+import { fromHex, parseAddress, ready, TokenError, verifyWalletSignature } from '@countersign/tokens';
+import type { Clock } from '../operations/clock.ts';
+import type { Config } from '../operations/config.ts';
+import type { Challenge, Session, Store, User } from '../store/store.ts';
+import type { AccessTokens } from './access-tokens.ts';
+import { challengeContext, challengeDigest, challengeText } from './challenge.ts';
+import { type ContractWallets, MAX_CONTRACT_SIGNATURE } from './contract-wallet.ts';
+import type { FailureLimiter } from './failure-limiter.ts';
+import type { SessionDeadlines } from './session-deadlines.ts';
+import { newRefreshSecret, refreshDigest, type SignedIn } from './sessions.ts';
+
+export interface LoginRequest {
+  addr: string;
+  /** Display name for a user that is new; at most 64 characters. */
+  name?: string;
+  /** Decimal or `0x` hex; absent: the first configured chain. */
+  chainId?: string | number;
+  profile?: 'eip712' | 'eip4361';
+  /** Address prefix of the client. */
+  source: string;
+}
+
+/** `eip712Message` is the typed data as JSON text (wire facts 0.2); an EIP-4361 login has `message` instead. */
+export type LoginMessage =
+  | { status: 'verify'; eip712Message: string; nonceHash: string }
+  | { status: 'verify'; message: string; nonceHash: string };
+
+export interface VerifyRequest {
+  addr: string;
+  nonceHash: string;
+  /** Hex with or without `0x`. */
+  signature: string;
+  /** Default `adaptive`. */
+  rotation?: 'strict' | 'adaptive';
+  source: string;
+  userAgent: string | null;
+}
+
+export interface WalletLogin {
+  /**
+   * @throws Refusal `invalid_request` (says which parameter), `unknown_chain`, `rate_limited`
+   */
+  begin(request: LoginRequest): Promise<LoginMessage>;
+  /**
+   * @throws Refusal `login_refused`, one and the same for every failure of nonce, signature or user;
+   *   `invalid_request` for parameters that are not even well-formed; `rate_limited` after many failures
+   */
+  complete(request: VerifyRequest): Promise<SignedIn>;
+}
+
+const MAX_NAME = 64;
+const MAX_USER_AGENT = 256;
+const MAX_NONCE_TEXT = 66;
+const MAX_SIGNATURE_TEXT = 2 + 2 * MAX_CONTRACT_SIGNATURE;
+const ACTIVE = 1;
+/** Draws of a nonce before giving up: at four bytes an address would need millions of logins for two misses. */
+const MAX_DRAWS = 8;
+const BUSY_RETRY_SECONDS = 30;
+
+export function createWalletLogin({
+  store,
+  clock,
+  config,
+  random,
+  accessTokens,
+  contractWallets,
+  failures,
+  deadlines,
+}: {
+  store: Store;
+  clock: Clock;
+  config: Pick<Config, 'tokens' | 'wallet'>;
+  random: (n: number) => Uint8Array;
+  accessTokens: AccessTokens;
+  contractWallets: ContractWallets;
+  failures: FailureLimiter;
+  deadlines: SessionDeadlines;
+}): WalletLogin {
+  const { nonceBytes, nonceTtl, refreshTtl } = config.tokens;
+  const { chainIds, newUser, challengesPerAddress, challengesPerSource } = config.wallet;
+
+  const audit = (action: string, actor: string, address: string, source: string, detail: object) =>
+    store.audit.append({
+      at: clock.now(),
+      actor,
+      action,
+      target: `address:${address}`,
+      source,
+      detail: JSON.stringify(detail),
+    });
+
+  async function refuse(address: string, request: VerifyRequest, reason: string): Promise<never> {
+    failures.fail(request.source);
+    await audit('login.refused', 'anonymous', address, request.source, {
+      reason,
+      userAgent: userAgentOf(request.userAgent),
+    });
+    throw new Refusal('login_refused', reason);
+  }
+
+  async function judge(challenge: Challenge, signatureText: string): Promise<Proof | null> {
+    const digest = challengeDigest(challenge);
+    await ready();
+    // Most addresses are plain accounts: trying that first spares the chain endpoint all but contract wallets.
+    if (verifyWalletSignature({ digest, signature: signatureText, address: challenge.address }))
+      return { wallet: 'eoa', digest, signature: null };
+    if (!contractWallets.serves(challenge.chainId)) return null;
+    const signature = fromHex(signatureText);
+    if (signature === undefined) return null;
+    const { address, chainId } = challenge;
+    const verdict = await contractWallets.verify({ address, chainId, digest, signature });
+    return verdict === 'valid' ? { wallet: 'contract', digest, signature } : null;
+  }
+
+  async function open(
+    challenge: Challenge,
+    proof: Proof,
+    request: VerifyRequest,
+  ): Promise<{ user: User; session: Session; jti: string }> {
+    const at = clock.now();
+    const jti = newRefreshSecret(random);
+    const opened = await store.sessions.open({
+      user: {
+        address: challenge.address,
+        displayName: challengeContext(challenge).name,
+        roles: [...newUser.roles],
+        permissions: [...newUser.permissions],
+        tier: newUser.tier,
+        createdAt: at,
+      },
+      session: {
+        // Made here at every login; nothing a client sends can choose it (R52).
+        sid: Buffer.from(random(16)).toString('base64url'),
+        chainId: challenge.chainId,
+        wallet: proof.wallet,
+        rotation: request.rotation === 'strict' ? 'strict' : 'adaptive',
+        createdAt: at,
+        expiresAt: at + refreshTtl * 1000,
+        source: request.source,
+        userAgent: userAgentOf(request.userAgent),
+      },
+      refreshDigest: refreshDigest(jti),
+    });
+    deadlines.note(opened.session);
+    return { ...opened, jti };
+  }
+
+  return {
+    async begin(request) {
+      const address = addressOf(request.addr);
+      const chainId = chainOf(request.chainId, chainIds);
+      const profile = profileOf(request.profile);
+      const name = nameOf(request.name);
+      for (let draw = 0; draw < MAX_DRAWS; draw += 1) {
+        const issuedAt = clock.now();
+        const challenge: Challenge = {
+          address,
+          nonce: Buffer.from(random(nonceBytes)).toString('hex'),
+          chainId,
+          profile,
+          context: JSON.stringify({ domain: config.wallet.domain, uri: config.wallet.uri, name }),
+          source: request.source,
+          issuedAt,
+          expiresAt: issuedAt + nonceTtl * 1000,
+        };
+        const limits = { perAddressAndSource: challengesPerAddress, perSource: challengesPerSource };
+        const outcome = await store.challenges.issue(challenge, limits);
+        if (outcome === 'nonce-used') continue;
+        if (outcome === 'too-many')
+          throw new Refusal('rate_limited', 'too many live challenges', {
+            retryAfter: Math.min(BUSY_RETRY_SECONDS, Math.ceil(nonceTtl)),
+          });
+        const text = challengeText(challenge);
+        return profile === 'eip712'
+          ? { status: 'verify', eip712Message: text, nonceHash: challenge.nonce }
+          : { status: 'verify', message: text, nonceHash: challenge.nonce };
+      }
+      throw new Refusal('unavailable', 'no unused nonce was found for the address', { retryAfter: 1 });
+    },
+
+    async complete(request) {
+      const address = addressOf(request.addr);
+      const nonce = textOf(request.nonceHash, 'nonceHash', MAX_NONCE_TEXT).toLowerCase().replace(/^0x/, '');
+      const signature = textOf(request.signature, 'signature', MAX_SIGNATURE_TEXT);
+      failures.check(request.source);
+      // Before any work on the signature: of many equal requests one gets the challenge, and a wrong signature
+      // has used it up (R30).
+      const challenge = await store.challenges.spend(address, nonce, clock.now());
+      if (challenge === null) return refuse(address, request, 'no live challenge');
+      const proof = await judge(challenge, signature);
+      if (proof === null) return refuse(address, request, 'the signature is not of this address');
+      const known = await store.users.findByAddress(address);
+      if (known !== null && known.status !== ACTIVE) return refuse(address, request, 'user is suspended');
+      const { user, session, jti } = await open(challenge, proof, request);
+      await audit('login.accepted', `user:${user.userId}`, address, request.source, {
+        sid: session.sid,
+        wallet: session.wallet,
+        chainId: session.chainId,
+        userAgent: session.userAgent,
+      });
+      const carried = proof.signature && { digest: proof.digest, signature: proof.signature };
+      return {
+        user,
+        session,
+        access: accessTokens.issueAccess(user, session),
+        refresh: accessTokens.issueRefresh(user, session, jti, carried),
+      };
+    },
+  };
+}
+
+interface Proof {
+  wallet: Session['wallet'];
+  digest: Uint8Array;
+  /** Kept for contract wallets only, which are asked again at each refresh. */
+  signature: Uint8Array | null;
+}
+
+const invalid = (message: string): Refusal => new Refusal('invalid_request', message, { message });
+
+function addressOf(addr: unknown): string {
+  try {
+    return parseAddress(addr as string);
+  } catch (error) {
+    if (!(error instanceof TokenError)) throw error;
+    throw invalid(
+      'addr must be an Ethereum address: 0x and 40 hex digits, with a right checksum if mixed case',
+    );
+  }
+}
+
+function chainOf(chainId: unknown, served: readonly number[]): number {
+  if (chainId === undefined || chainId === null || chainId === '') return served[0] as number;
+  const text = typeof chainId === 'number' ? String(chainId) : chainId;
+  if (typeof text !== 'string' || !/^(0[xX][0-9a-fA-F]{1,13}|[0-9]{1,15})$/.test(text))
+    throw invalid('chainId must be a number, decimal or 0x hex');
+  const id = Number(text);
+  if (!served.includes(id)) throw new Refusal('unknown_chain', 'chain is not configured');
+  return id;
+}
+
+function profileOf(profile: unknown): Challenge['profile'] {
+  if (profile === undefined || profile === null || profile === '') return 'eip712';
+  if (profile === 'eip712' || profile === 'eip4361') return profile;
+  throw invalid('profile must be eip712 or eip4361');
+}
+
+function nameOf(name: unknown): string | null {
+  if (name === undefined || name === null || name === '') return null;
+  if (
+    typeof name !== 'string' ||
+    [...name].length > MAX_NAME ||
+    /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(name)
+  )
+    throw invalid(`name must be at most ${MAX_NAME} characters without control characters`);
+  return name;
+}
+
+function textOf(value: unknown, name: string, limit: number): string {
+  if (typeof value !== 'string' || value === '') throw invalid(`${name} is needed`);
+  if (value.length > limit) throw invalid(`${name} is too long`);
+  return value;
+}
+
+const userAgentOf = (userAgent: string | null): string | null =>
+  userAgent === null ? null : userAgent.replace(/[^\x20-\x7e]/g, '?').slice(0, MAX_USER_AGENT);
