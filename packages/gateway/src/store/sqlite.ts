@@ -1,10 +1,11 @@
 /** The store in one SQLite file: the truth of a gateway that runs as a single process. */
+import type Database from 'libsql';
 
 import { sqliteApiKeys } from './sqlite/api-keys.ts';
 import { sqliteAudit } from './sqlite/audit.ts';
 import { sqliteChallenges } from './sqlite/challenges.ts';
 import { sqliteChanges } from './sqlite/changes.ts';
-import { openDatabase } from './sqlite/database.ts';
+import { closeDatabase, openDatabase } from './sqlite/database.ts';
 import { GroupCommit } from './sqlite/group-commit.ts';
 import { sqliteProbe } from './sqlite/probe.ts';
 import { sqliteSessions } from './sqlite/sessions.ts';
@@ -29,10 +30,14 @@ export interface SqliteStoreOptions {
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const db = await openDatabase(options.path);
+  return sqliteStoreOn(db, options.clock ?? { monotonic: () => performance.now() });
+}
+
+/** The store on a database that `openDatabase` has opened; closing the one closes the other. */
+export function sqliteStoreOn(db: Database.Database, clock: { monotonic(): number }): Store {
   const commits = new GroupCommit(db);
   const changes = sqliteChanges(db, commits);
   const users = sqliteUsers(db, commits, changes.append);
-  const clock = options.clock ?? { monotonic: () => performance.now() };
   let open = true;
   return {
     challenges: sqliteChallenges(db, commits),
@@ -47,7 +52,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       if (!open) return;
       open = false;
       commits.close();
-      db.close();
+      closeDatabase(db);
     },
   };
 }

@@ -1,6 +1,7 @@
 /** Opens the file: rights, durability settings, schema. */
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { Kysely, Migrator, SqliteDialect, sql } from 'kysely';
 import Database from 'libsql';
 import type { ColumnTypes } from '../migrations/column-types.ts';
@@ -50,6 +51,18 @@ export async function openDatabase(path: string): Promise<Database.Database> {
   }
 }
 
+/** Closes it and leaves one file behind, with everything in it. */
+export function closeDatabase(db: Database.Database): void {
+  // The driver lets go of the file only when its statements are collected, so SQLite's own tidying on the
+  // last close may come too late for whoever copies or moves the file next. Failing changes nothing: what is
+  // in the log is as durable there.
+  try {
+    db.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  } finally {
+    db.close();
+  }
+}
+
 /** SQLite gives its side files (-wal, -shm) the rights of the main one, so those are set before it looks. */
 function claimFile(path: string): void {
   try {
@@ -75,8 +88,8 @@ function configure(db: Database.Database): void {
 /** @throws StoreError `newer-schema` */
 async function migrate(db: Database.Database): Promise<void> {
   const migrator = sqliteMigrator(db);
-  // kysely does not wrap migrations in a transaction on SQLite. This does, and keeps a second process out.
-  db.exec('BEGIN IMMEDIATE');
+  // kysely does not wrap migrations in a transaction on SQLite. This does, and keeps others out meanwhile.
+  await beginWhenFree(db);
   try {
     refuseNewerSchema(db);
     const { error } = await migrator.migrateToLatest();
@@ -84,6 +97,23 @@ async function migrate(db: Database.Database): Promise<void> {
     db.exec('COMMIT');
   } finally {
     if (db.inTransaction) db.exec('ROLLBACK');
+  }
+}
+
+/** Waits without blocking: who holds the database may be this very process, opening it a second time. */
+async function beginWhenFree(db: Database.Database): Promise<void> {
+  const until = performance.now() + BUSY_MS_OPENING;
+  db.exec('PRAGMA busy_timeout = 0');
+  for (;;) {
+    try {
+      db.exec('BEGIN IMMEDIATE');
+      return;
+    } catch (error) {
+      const failure = storeFailure(error);
+      const busy = failure instanceof StoreError && failure.code === 'busy';
+      if (!busy || performance.now() > until) throw error;
+      await setTimeout(20);
+    }
   }
 }
 
