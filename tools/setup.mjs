@@ -8,7 +8,15 @@
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -159,6 +167,15 @@ function buildKey() {
 
 const isBuilt = () => packageFolders().every((folder) => existsSync(join(root, folder, 'dist', 'index.js')));
 
+/** npm links the commands of workspaces at install, before they are built; tsc makes plain files. */
+function makeCommandsExecutable() {
+  for (const folder of packageFolders()) {
+    for (const file of Object.values(readJson(join(root, folder, 'package.json')).bin ?? {})) {
+      if (existsSync(join(root, folder, file))) chmodSync(join(root, folder, file), 0o755);
+    }
+  }
+}
+
 async function build() {
   // Taken before compiling: a file saved meanwhile makes the next start compile again.
   const key = buildKey();
@@ -170,6 +187,7 @@ async function build() {
     if (result.output) process.stderr.write(`${result.output}\n`);
     fail('the sources do not compile; the messages are above.');
   }
+  makeCommandsExecutable();
   mkdirSync(modules, { recursive: true });
   writeFileSync(buildStamp, key);
   say(`compiled in ${result.elapsed}`);

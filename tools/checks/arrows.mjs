@@ -116,8 +116,11 @@ export function check(tree) {
         if (allowed && !allowed.includes(/** @type {never} */ (other))) {
           problems.push(`${file}: ${own} may not import ${other}`);
         }
-        if (target !== named)
-          problems.push(`${file}: imports ${target}; siblings use the front door ${named}`);
+        const door = `.${target.slice(named.length)}`;
+        const theirs = `packages/${other}/package.json`;
+        if (door !== '.' && !(tree.exists(theirs) && door in (JSON.parse(tree.read(theirs)).exports ?? {}))) {
+          problems.push(`${file}: imports ${target}; siblings use the doors that ${other} exports`);
+        }
       }
       if (!target.startsWith('node:') && !(named in dependencies)) {
         problems.push(`${file}: imports ${named}, which packages/${own}/package.json does not list`);

@@ -36,7 +36,16 @@ describe('between packages', () => {
     const problems = gateway({ 'gateway.ts': "import '@countersign/tokens/src/x.ts';" }, [
       '@countersign/tokens',
     ]);
-    expect(problems).toEqual([expect.stringContaining('use the front door')]);
+    expect(problems).toEqual([expect.stringContaining('use the doors')]);
+  });
+
+  test('a second door that the other package exports is accepted', () => {
+    const tree = treeOf({
+      'packages/tokens/package.json': JSON.stringify({ exports: { './node': {} } }),
+      'packages/gateway/package.json': manifest('@countersign/tokens'),
+      'packages/gateway/src/gateway.ts': "import '@countersign/tokens/node';",
+    });
+    expect(check(tree).problems).toEqual([]);
   });
 
   test('an import that the manifest does not list is refused', () => {

@@ -1,0 +1,68 @@
+import { defineCommand } from 'citty';
+import { ioOf, jsonFlag } from './shared.ts';
+
+export const serveCommand = defineCommand({
+  meta: {
+    name: 'serve',
+    description:
+      'Run a gateway. Settings: --config file, then COUNTERSIGN_* variables, then flags; later ones win',
+  },
+  args: {
+    host: { type: 'string', valueHint: 'address', description: 'Address of the public listener' },
+    port: { type: 'string', valueHint: 'n', description: 'Port of the public listener; 0 = any free one' },
+    'internal-port': {
+      type: 'string',
+      valueHint: 'n',
+      description: 'Port for health, admin and backend; 0 = any free one',
+    },
+    'data-dir': { type: 'string', valueHint: 'folder', description: 'Folder for the database and keys' },
+    config: {
+      type: 'string',
+      valueHint: 'file',
+      description: 'Settings file in YAML (default: COUNTERSIGN_CONFIG)',
+    },
+    sandbox: {
+      type: 'boolean',
+      default: false,
+      description: 'Run a simulated venue behind the gateway',
+      negativeDescription: 'Run the gateway alone',
+    },
+    seed: {
+      type: 'string',
+      valueHint: 'n',
+      description: 'Seed of the sandbox: the same seed gives the same market',
+    },
+    rate: { type: 'string', valueHint: 'n', description: 'How fast the sandbox goes: 1 = as a quiet venue' },
+    'log-level': {
+      type: 'string',
+      valueHint: 'level',
+      description: 'silent, fatal, error, warn, info, debug or trace',
+    },
+    ...jsonFlag,
+  },
+  async run(context) {
+    const io = ioOf(context);
+    const { args } = context;
+    // The gateway is loaded here, not at the top: `countersign whoami` need not wait for it.
+    const { numberFlag, serve } = await import('../serve/serve.ts');
+    const port = numberFlag('port', args.port, 65_535);
+    const internalPort = numberFlag('internal-port', args['internal-port'], 65_535);
+    return serve(
+      {
+        config: args.config,
+        sandbox: args.sandbox,
+        seed: numberFlag('seed', args.seed, 2 ** 32 - 1),
+        rate: numberFlag('rate', args.rate, 100_000),
+        json: args.json === true,
+        settings: {
+          ...(args.host === undefined ? {} : { host: args.host }),
+          ...(port === undefined ? {} : { port }),
+          ...(internalPort === undefined ? {} : { internalPort }),
+          ...(args['data-dir'] === undefined ? {} : { dataDir: args['data-dir'] }),
+          ...(args['log-level'] === undefined ? {} : { logLevel: args['log-level'] }),
+        },
+      },
+      io,
+    );
+  },
+});

@@ -1,0 +1,39 @@
+import { isCancel, password, text } from '@clack/prompts';
+import type { Io } from './io.ts';
+
+/** The real process. SIGINT and SIGTERM end `stop`; a second one ends the process at once. */
+export function processIo(): Io {
+  const stop = new AbortController();
+  let handlers = 0;
+  for (const [signal, exitCode] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.on(signal, () => {
+      if (handlers === 0 || stop.signal.aborted) process.exit(exitCode);
+      stop.abort(signal);
+    });
+  }
+  // A reader that closed the pipe (`countersign listen | head -1`) has what it wanted.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  const answer = async (given: Promise<string | symbol>): Promise<string | null> => {
+    const value = await given;
+    return isCancel(value) ? null : String(value);
+  };
+  return {
+    out: (line) => process.stdout.write(`${line}\n`),
+    err: (line) => process.stderr.write(`${line}\n`),
+    env: process.env,
+    outIsTerminal: process.stdout.isTTY === true,
+    inIsTerminal: process.stdin.isTTY === true,
+    askHidden: (question) => answer(password({ message: question, output: process.stderr })),
+    ask: (question) => answer(text({ message: question, output: process.stderr })),
+    stop: stop.signal,
+    handleStop() {
+      handlers += 1;
+      return () => {
+        handlers -= 1;
+      };
+    },
+  };
+}

@@ -1,0 +1,135 @@
+/** Runs a gateway, and a sandbox behind it where one was asked for, until it is told to stop. */
+import { mkdirSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { type ConfigInput, createGateway, createLog, type Gateway, parseConfig } from '@countersign/gateway';
+import { CliError } from '../cli-error.ts';
+import { composeConfig } from '../config-sources.ts';
+import { EXIT } from '../exit-codes.ts';
+import type { Io } from '../io.ts';
+import { demoWallet } from './demo-wallet.ts';
+import { type Ready, readyLine, readyPage } from './ready.ts';
+import { startFailure } from './start-failure.ts';
+
+export interface ServeFlags {
+  config?: string | undefined;
+  sandbox: boolean;
+  /** Seed of the sandbox: the same seed gives the same market. */
+  seed?: number | undefined;
+  /** Publications per second of the sandbox, roughly. */
+  rate?: number | undefined;
+  json: boolean;
+  /** Settings given as flags, in the shape of the settings file. */
+  settings: Record<string, unknown>;
+}
+
+interface Closable {
+  close(): Promise<void>;
+}
+
+/** @returns the exit code, once everything has been closed */
+export async function serve(flags: ServeFlags, io: Io): Promise<number> {
+  const { input, warnings } = composeConfig({ file: flags.config, env: io.env, flags: flags.settings });
+  for (const line of warnings) io.err(`warning: ${line}`);
+
+  let config: ReturnType<typeof parseConfig>;
+  try {
+    config = parseConfig(input);
+  } catch (error) {
+    throw startFailure(error, '');
+  }
+  const log = createLog({ level: config.logLevel });
+  const dataDir = resolve(config.dataDir);
+  const opened: Closable[] = [];
+  const release = io.handleStop();
+  try {
+    const { ready, gateway } = await start(input, flags, dataDir, log, opened);
+    if (flags.json) io.out(readyLine(ready));
+    else {
+      const program = [
+        process.execPath === process.argv[0] ? 'node' : (process.argv[0] ?? 'node'),
+        process.argv[1] ?? '',
+      ];
+      for (const line of readyPage(ready, { program, dataDir, cwd: process.cwd(), sandbox: flags.sandbox }))
+        io.out(line);
+    }
+    const fault = await untilStopped(io.stop, log);
+    if (!flags.json && !fault) io.err('stopping: connections are being closed (Ctrl-C again stops at once)');
+    await gateway.drain();
+    return fault ? EXIT.failure.code : EXIT.ok.code;
+  } catch (error) {
+    throw startFailure(error, dataDir);
+  } finally {
+    for (const each of opened.reverse()) await each.close().catch(() => undefined);
+    release();
+  }
+}
+
+async function start(
+  input: ConfigInput,
+  flags: ServeFlags,
+  dataDir: string,
+  log: ReturnType<typeof createLog>,
+  opened: Closable[],
+): Promise<{ ready: Ready; gateway: Gateway }> {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const wallet = flags.sandbox ? await demoWallet(dataDir) : undefined;
+  const sandbox = flags.sandbox ? await openSandbox(flags, log) : undefined;
+  if (sandbox) opened.push(sandbox);
+  const venue = sandbox ? { ...input.venue, url: sandbox.url } : input.venue;
+  const gateway = await createGateway({ ...input, dataDir, ...(venue ? { venue } : {}) }, { log });
+  opened.push(gateway);
+  const urls = await gateway.start();
+  const { admin, backend } = gateway.credentials;
+  if (sandbox) {
+    const backendToken = readFileSync(backend.tokenFile, 'utf8').trim();
+    await sandbox.start({ internalUrl: urls.internal, backendToken });
+  }
+  const credentials = { ...(wallet ? { wallet } : {}), admin, backend };
+  const { rest, websocket, socketio, internal } = urls;
+  return { ready: { rest, websocket, socketio, internal, credentials }, gateway };
+}
+
+async function openSandbox({ seed, rate }: ServeFlags, log: ReturnType<typeof createLog>) {
+  const { createSandbox } = await import('@countersign/sandbox');
+  return createSandbox({
+    log: log.child({ component: 'sandbox' }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(rate === undefined ? {} : { rate }),
+  });
+}
+
+/**
+ * Waits for the signal to stop, or for an error that nobody caught: the state of the process is unknown
+ * then, so it drains and goes (R84).
+ *
+ * @returns true if it was an error
+ */
+function untilStopped(stop: AbortSignal, log: ReturnType<typeof createLog>): Promise<boolean> {
+  return new Promise((resolvePromise) => {
+    const onFault = (error: unknown) => {
+      log.fatal(
+        { event: 'process.fault', err: error instanceof Error ? error : new Error(String(error)) },
+        'uncaught error: draining',
+      );
+      end(true);
+    };
+    const onStop = () => end(false);
+    function end(fault: boolean): void {
+      stop.removeEventListener('abort', onStop);
+      resolvePromise(fault);
+    }
+    // Left in place while draining: a second fault must not cut the drain short.
+    process.on('uncaughtException', onFault);
+    process.on('unhandledRejection', onFault);
+    if (stop.aborted) onStop();
+    else stop.addEventListener('abort', onStop, { once: true });
+  });
+}
+
+/** A whole number given as a flag. */
+export function numberFlag(name: string, text: string | undefined, most: number): number | undefined {
+  if (text === undefined) return undefined;
+  const value = /^\d{1,15}(?:\.\d{1,6})?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value <= most)) throw new CliError('usage', `--${name} needs a number from 0 to ${most}`);
+  return value;
+}
