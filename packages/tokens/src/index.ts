@@ -50,6 +50,12 @@ export { readKeyText } from './keys/key-text.ts';
 export { importRegistrableKey, type RegistrableKey } from './keys/registrable.ts';
 // Wallets
 export { type Address, checksumAddress, parseAddress } from './wallet/address.ts';
+export {
+  encodeIsValidSignature,
+  isValidSignatureResult,
+  unwrapErc6492,
+  type WrappedSignature,
+} from './wallet/contract-signature.ts';
 export { hexData, keccak256, personalMessageHash } from './wallet/keccak.ts';
 export {
   type LoginMessage,
@@ -65,6 +71,13 @@ export {
   verifyWalletSignature,
   type WalletSignatureCheck,
 } from './wallet/recover.ts';
+export {
+  buildSiweMessage,
+  checkSiweMessage,
+  parseSiweMessage,
+  type SiweMessage,
+  type SiweRules,
+} from './wallet/siwe.ts';
 export {
   encodeType,
   hashDomain,
