@@ -127,7 +127,7 @@ export function createEthgasAnswers(connectionId: string): EthgasAnswers {
     },
 
     closing(form, close) {
-      const what = `"code":${close.code},"${form === 'cmd' ? 'message' : 'msg'}":${text(close.reason)},"then":"${close.then}"`;
+      const what = `"code":${close.code},"${form === 'cmd' ? 'message' : 'msg'}":${text(close.reason)},"next":"${close.then}"`;
       return form === 'cmd'
         ? `{"cmd":"closing","data":{${what}}}`
         : `{"event":"closing",${what},"connId":${connId}}`;

@@ -1,7 +1,7 @@
 import type { Channel } from '../streams/channel.ts';
 import type { Encoder, Snapshot } from '../streams/encoder.ts';
 import type { BookChange, BookLevel, Position, Publication } from '../streams/publication.ts';
-import { textFrame } from './text-frame.ts';
+import { textFrame } from '../streams/text-frame.ts';
 
 /**
  * Where the payload stands and what introduces it. Both forms carry the same members; a `cmd` client reads
