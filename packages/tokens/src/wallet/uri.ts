@@ -3,7 +3,7 @@
  * has disjoint alternatives, so all of them run in linear time.
  */
 
-const UNRESERVED_SUB = "A-Za-z0-9._~!$&'()*+,;=-";
+const UNRESERVED_SUB = "-A-Za-z0-9._~!$&'()*+,;=";
 const PCT = '%[0-9A-Fa-f]{2}';
 const SCHEME = /^[A-Za-z][A-Za-z0-9+.-]*$/;
 const USERINFO = new RegExp(`^(?:[${UNRESERVED_SUB}:]|${PCT})*$`);
