@@ -126,6 +126,7 @@ export function figures(own: DeskOrder) {
         ? '0'
         : ratio(own.value * ONE, BigInt(own.filled) * 10n ** 18n, market.spec.priceScale + 8),
     completion: ratio(BigInt(own.filled) * 100n, BigInt(order.quantity), 2),
+    quantity: sizeOf(market, order.quantity),
     filled: sizeOf(market, own.filled),
     leaves: sizeOf(market, own.status === 'open' ? order.quantity - own.filled : 0),
     value: decimal(own.value, MONEY_SCALE),
