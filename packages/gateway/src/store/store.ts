@@ -1,6 +1,8 @@
 /**
  * The truth: what must survive the death of every process. A call that resolves has been made durable
- * (requirement R42); a call that rejects has changed nothing. All times are wall-clock milliseconds.
+ * (requirement R42); a call that rejects has changed nothing, and does so with a `StoreError` (store-error.ts).
+ * All times are wall-clock milliseconds, whole numbers, and come from the caller: the store reads no clock.
+ * Reads see every write that has been acknowledged. Text must not hold NUL (`invalid`).
  *
  * Nothing kept here can be replayed as a credential (R53): secrets arrive as digests, or sealed under a key
  * that lives elsewhere. One contract suite (`test/store/contract.ts`) runs on every implementation.
@@ -44,7 +46,10 @@ export interface ChallengeStore {
    * Stores a challenge. The pair (address, nonce) is unique for all time, spent or not: a nonce is never
    * issued twice to one address.
    *
-   * @returns `nonce-used` if this address ever had this nonce; `too-many` if more than `limits` are live
+   * Live means not spent and `expiresAt` after this challenge's `issuedAt`.
+   *
+   * @returns `nonce-used` if this address ever had this nonce; `too-many` if as many as `limits` allow are
+   *   live already; neither stores anything
    */
   issue(
     challenge: Challenge,
@@ -54,7 +59,7 @@ export interface ChallengeStore {
    * Spends a live challenge: one atomic statement, so that of any number of concurrent calls exactly one gets
    * it (R30). It stays spent whatever the signature turns out to be.
    *
-   * @returns the challenge, or null if there is none, it was spent, or it expired
+   * @returns the challenge, or null if there is none, it was spent, or it expired (`now` >= `expiresAt`)
    */
   spend(address: string, nonce: string, now: number): Promise<Challenge | null>;
 }
@@ -82,16 +87,22 @@ export interface User {
 export interface UserStore {
   find(userId: number): Promise<User | null>;
   findByAddress(address: string): Promise<User | null>;
-  /** Newest first. */
+  /** Newest first; `before` is the user id that the page before ended with. */
   list(page: { limit: number; before?: number }): Promise<User[]>;
-  /** Makes a user with the two standard accounts (type 1 `Current`, type 2 `Trading`), or returns the one that has the address. */
+  /**
+   * Makes an active user with the two standard accounts (type 1 `Current`, type 2 `Trading`), or returns the one
+   * that has the address, unchanged. User ids count up from 1000.
+   */
   create(user: NewUser): Promise<User>;
   /** Changes what its owner may change; does not touch access. Null if there is no such user. */
   updateProfile(
     userId: number,
     profile: { displayName?: string; payoutAddress?: string },
   ): Promise<User | null>;
-  /** Changes what the user may do and records the change in the change log in the same transaction. */
+  /**
+   * Changes what the user may do and records it in the change log in the same transaction: as `user-ended` if
+   * the user is not active afterwards, else as `user-changed`. Null if there is no such user.
+   */
   updateAccess(
     userId: number,
     access: { status?: number; roles?: string[]; permissions?: string[]; tier?: string },
@@ -149,15 +160,21 @@ export interface NewSuccessor {
  *
  * - `rotated`: it was good; `sealed` is its one successor (the one given in the call if it had none yet)
  * - `reused`: it was retired before; the whole session has been revoked by this call and `change` says so
- * - `gone`: no such token, or its session has ended
+ * - `gone`: no such token, or its session has ended (revoked, or `now` >= `expiresAt`)
  */
 export type RotationOutcome =
+  /** `session` as it is after the call, `generation` of the successor, `fresh` if it is the one given in the call. */
   | { outcome: 'rotated'; session: Session; generation: number; sealed: Uint8Array; fresh: boolean }
   | { outcome: 'reused'; session: Session; change: Change }
   | { outcome: 'gone' };
 
 export interface SessionStore {
-  /** Makes the session and its first refresh token durable in one transaction, creating the user if the address is new. */
+  /**
+   * Makes the session and its first refresh token durable in one transaction, creating the user if the address
+   * is new. Does not look at the user's status.
+   *
+   * @throws StoreError (rejects) `invalid` if the sid or the digest is taken
+   */
   open(input: {
     user: NewUser & { address: string };
     session: Omit<Session, 'userId' | 'revokedAt' | 'revokeReason' | 'lastRefreshAt'>;
@@ -175,7 +192,9 @@ export interface SessionStore {
    *   first presented, and works until then.
    * - A retired token whose successor is not itself retired gets that successor again within `graceMs` of its
    *   retirement: a lost reply is survivable. Outside the grace, or further up the family, it is reuse.
-   * - Reuse revokes the session and appends to the change log.
+   * - Reuse revokes the session (reason `refresh-token-reuse`) and appends to the change log.
+   * - `rotation: 'strict'` makes the session strict for good, from this presentation on, if it is a good one.
+   * - The grace is a distance in either direction: a clock set back by more than `graceMs` does not stretch it.
    */
   rotate(input: {
     digest: string;
@@ -241,7 +260,9 @@ export interface SigningKeyStore {
   list(): Promise<SigningKeyRecord[]>;
   /**
    * Replaces the whole set if it still is at `revision`, and appends `signing-keys-changed`: two nodes that
-   * rotate at once cannot both win.
+   * rotate at once cannot both win. Revisions begin at 0, with an empty set.
+   *
+   * @throws StoreError (rejects) `invalid` if more than one key is active, or a kid occurs twice
    */
   replace(keys: SigningKeyRecord[], revision: number, at: number): Promise<{ revision: number } | 'stale'>;
   revision(): Promise<number>;
@@ -277,12 +298,21 @@ export interface ApiKey {
 }
 
 export interface ApiKeyStore {
-  /** @returns `duplicate` if the thumbprint or name was ever registered */
+  /**
+   * @returns `duplicate` if the thumbprint, name or key id was ever registered
+   * @throws StoreError (rejects) `invalid` if there is no such user
+   */
   create(key: ApiKey): Promise<'created' | 'duplicate'>;
+  /** Finds deleted, disabled and expired keys too: the caller judges. */
   findByName(name: string): Promise<ApiKey | null>;
+  /** Newest first, without deleted ones; disabled and expired ones are in it. */
   listByUser(userId: number): Promise<ApiKey[]>;
+  /** Newest first, of all users, with deleted ones. */
   list(page: { limit: number }): Promise<ApiKey[]>;
-  /** Changes a key and appends `api-key-changed` (or `api-key-ended` when it was disabled or deleted). Null if there is none. */
+  /**
+   * Changes a key and appends `api-key-changed`, or `api-key-ended` if it is disabled or deleted afterwards; the
+   * subject is its key id. Null if there is none, or it has been deleted: nothing revives it.
+   */
   update(
     name: string,
     patch: Partial<
@@ -317,9 +347,14 @@ export interface AuditEntry {
   detail: string;
 }
 
-/** Append-only and hash-chained: each row's hash covers the row and the hash before it. */
+/**
+ * Append-only and hash-chained: each row's hash covers the row and the hash before it. That shows a row that
+ * was changed, moved or cut out; to see that the newest were cut off, keep the last hash somewhere else.
+ */
 export interface AuditLog {
+  /** NUL, and text that is not Unicode, is kept as U+FFFD: an entry is not refused for its content. */
   append(entry: AuditEntry): Promise<void>;
+  /** Newest first; `before` is the `n` that the page before ended with. `n` counts up from 1. */
   list(page: { limit: number; before?: number }): Promise<(AuditEntry & { n: number; hash: string })[]>;
   /** Walks the chain. `brokenAt` is the first row whose hash does not follow from the one before. */
   verify(): Promise<{ rows: number; brokenAt: number | null }>;
