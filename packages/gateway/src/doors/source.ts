@@ -3,7 +3,8 @@
  * Every door asks here, so that a limit means the same on all of them.
  */
 import type { IncomingMessage } from 'node:http';
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
+import { createAllowList, problemWithBlock } from '../operations/address.ts';
 
 export interface Sources {
   /** The client's exact address, IPv4-mapped IPv6 written as IPv4. For allow lists. */
@@ -22,13 +23,12 @@ const MAX_HOPS = 16;
  * @throws Error naming the entry that is no address or block
  */
 export function createSources(trustedProxies: readonly string[]): Sources {
-  const trusted = blockList(trustedProxies);
+  for (const entry of trustedProxies) {
+    const problem = problemWithBlock(entry);
+    if (problem !== null) throw new Error(`http.trustedProxies: ${problem}`);
+  }
   const believes = trustedProxies.length > 0;
-
-  const isTrusted = (address: string): boolean => {
-    const version = isIP(address);
-    return version !== 0 && trusted.check(address, version === 6 ? 'ipv6' : 'ipv4');
-  };
+  const isTrusted = believes ? createAllowList(trustedProxies) : () => false;
 
   const address = (request: IncomingMessage): string => {
     const peer = plainAddress(request.socket.remoteAddress ?? '');
@@ -116,19 +116,4 @@ function hopAddress(entry: string): string | null {
   else if (/^\d+\.\d+\.\d+\.\d+:\d+$/.test(text)) text = text.slice(0, text.indexOf(':'));
   const plain = plainAddress(text);
   return isIP(plain) === 0 ? null : plain;
-}
-
-function blockList(entries: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const entry of entries) {
-    const slash = entry.indexOf('/');
-    const address = plainAddress(slash < 0 ? entry : entry.slice(0, slash));
-    const version = isIP(address);
-    const bits = slash < 0 ? (version === 6 ? 128 : 32) : Number(entry.slice(slash + 1));
-    if (version === 0 || !Number.isInteger(bits) || bits < 0 || bits > (version === 6 ? 128 : 32)) {
-      throw new Error(`http.trustedProxies: "${entry}" is not an address or CIDR block`);
-    }
-    list.addSubnet(address, bits, version === 6 ? 'ipv6' : 'ipv4');
-  }
-  return list;
 }

@@ -3,10 +3,10 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { Refusal } from '@countersign/protocol';
 import { pino } from 'pino';
 import { createHttpDoor, type HttpDoor, type HttpDoorOptions } from '../../src/doors/http/server.ts';
-import type { SignedIn } from '../../src/doors/http/services.ts';
 import { systemClock } from '../../src/operations/clock.ts';
 import { type ConfigInput, parseConfig } from '../../src/operations/config.ts';
 import { type Authentication, PERMISSIONS } from '../../src/session/principal.ts';
+import type { SignedIn } from '../../src/session/sessions.ts';
 import type { Session, User } from '../../src/store/store.ts';
 
 export const ADDRESS = '0x2c7536e3605d9c16a7a3d7b1898e529396a65c23';
@@ -52,12 +52,17 @@ export const signedIn = (now = Math.floor(Date.now() / 1000)): SignedIn => ({
   access: {
     token: GOOD_ACCESS,
     expiresAt: now + 3600,
-    header: { alg: 'ES256', typ: 'JWT' },
+    header: { alg: 'ES256', typ: 'JWT', kid: 'k1' },
     payload: {
       user: { userId: 78, address: ADDRESS, roles: ['ROLE_USER'] },
       access_type: 'access_token',
       iat: now,
       exp: now + 3600,
+      iss: 'countersign',
+      aud: 'countersign',
+      sub: '78',
+      sid: 'sid-1',
+      jti: 'jti-1',
     },
   },
   refresh: { token: GOOD_REFRESH, expiresAt: now + 604_800 },
@@ -128,9 +133,15 @@ export async function openDoor(
         if (!candidates.includes(GOOD_REFRESH)) throw new Refusal('refresh_refused', 'no candidate');
         return signedIn();
       },
-      logout: async (sid) => void calls.push(['logout', sid]),
-      logoutByRefresh: async (candidates) => void calls.push(['logoutByRefresh', candidates]),
-      logoutAll: async (...args) => void calls.push(['logoutAll', ...args]),
+      logout: async (sid) => {
+        calls.push(['logout', sid]);
+        return true;
+      },
+      sidOfRefreshToken: (token) => (token === GOOD_REFRESH ? 'sid-of-refresh' : null),
+      logoutAll: async (userId, except) => {
+        calls.push(['logoutAll', userId, except]);
+        return 1;
+      },
       list: async () => [SESSION],
       revoke: async (userId, sid) => {
         calls.push(['revoke', userId, sid]);

@@ -95,7 +95,7 @@ describe('the answer to verify and refresh', () => {
             token: GOOD_ACCESS,
             expiresAt: expect.any(Number),
             data: {
-              header: { alg: 'ES256', typ: 'JWT' },
+              header: { alg: 'ES256', typ: 'JWT', kid: 'k1' },
               payload: expect.objectContaining({ access_type: 'access_token', exp: expect.any(Number) }),
             },
           },
@@ -180,9 +180,9 @@ describe('logout', () => {
 
   it.each([
     ['a bearer token', bearer, [['logout', 'sid-1']]],
-    ['a cookie', { cookie: `x_auth_refresh_token=${GOOD_REFRESH}` }, [['logoutByRefresh', [GOOD_REFRESH]]]],
-    ['a bearer token that is not valid any more', { authorization: 'Bearer old' }, [['logoutByRefresh', []]]],
-    ['nothing', {}, [['logoutByRefresh', []]]],
+    ['a cookie', { cookie: `x_auth_refresh_token=${GOOD_REFRESH}` }, [['logout', 'sid-of-refresh']]],
+    ['a bearer token that is not valid any more', { authorization: 'Bearer old' }, []],
+    ['nothing', {}, []],
   ])('answers 200 with %s', async (_title, headers, expected) => {
     open.calls.length = 0;
     const answer = await open.ask({ path: '/v1/user/logout', headers: headers as Record<string, string> });
@@ -266,6 +266,7 @@ describe('private routes', () => {
           host: `127.0.0.1:${open.port}`,
           path: '/api/v1/user/info',
           source: '127.0.0.1',
+          address: '127.0.0.1',
         },
       ],
     ]);

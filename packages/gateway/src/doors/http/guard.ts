@@ -1,6 +1,7 @@
 /** Lets a request through to a private route only with a bearer token that is good now. */
 import { Refusal } from '@countersign/protocol';
 import type { FastifyRequest, onRequestHookHandler } from 'fastify';
+import type { MaybePromise } from '../../session/maybe-promise.ts';
 import type { Authentication, Principal } from '../../session/principal.ts';
 import type { Sources } from '../source.ts';
 import type { AuthenticatorService } from './services.ts';
@@ -27,7 +28,7 @@ export function bearerToken(header: string | undefined): string | null {
 }
 
 /** Asks the authenticator about the bearer token of a request. @throws Refusal, at once or by the promise */
-export type Identify = (request: FastifyRequest) => Authentication | Promise<Authentication>;
+export type Identify = (request: FastifyRequest) => MaybePromise<Authentication>;
 
 export function createIdentify(authenticator: AuthenticatorService, sources: Sources): Identify {
   return (request) => {
@@ -40,7 +41,8 @@ export function createIdentify(authenticator: AuthenticatorService, sources: Sou
       method: request.method,
       host: request.headers.host ?? '',
       path: mark < 0 ? url : url.slice(0, mark),
-      source: sources.address(request.raw),
+      source: sources.source(request.raw),
+      address: sources.address(request.raw),
     });
   };
 }
@@ -48,7 +50,7 @@ export function createIdentify(authenticator: AuthenticatorService, sources: Sou
 /** An `onRequest` hook. Written with callbacks because a promise per request is what a guard costs most. */
 export function createGuard(identify: Identify): onRequestHookHandler {
   return (request, _reply, done) => {
-    let result: Authentication | Promise<Authentication>;
+    let result: MaybePromise<Authentication>;
     try {
       result = identify(request);
     } catch (error) {

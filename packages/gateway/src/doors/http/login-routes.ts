@@ -3,16 +3,18 @@
 import { Refusal } from '@countersign/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Clock, seconds } from '../../operations/clock.ts';
+import type { SignedIn } from '../../session/sessions.ts';
+import type { WalletLogin } from '../../session/wallet-login.ts';
 import type { Sources } from '../source.ts';
 import { refreshCookies, setRefreshCookies } from './cookies.ts';
 import type { Identify } from './guard.ts';
 import type { Origins } from './origin.ts';
 import { address, bodyOf, integer, type Params, paramsOf, queryOf, requiredText, text } from './params.ts';
-import type { LimitService, SessionService, SignedIn, WalletLoginService } from './services.ts';
+import type { LimitService, SessionService } from './services.ts';
 import { signedInView } from './user-view.ts';
 
 export interface LoginRouteServices {
-  walletLogin: WalletLoginService;
+  walletLogin: WalletLogin;
   sessions: SessionService;
   limits: LimitService;
   identify: Identify;
@@ -101,8 +103,10 @@ export function useLoginRoutes(fastify: FastifyInstance, services: LoginRouteSer
 
   fastify.post('/user/logout', async (request, reply) => {
     const sid = await sessionOf(request);
-    if (sid !== null) await sessions.logout(sid);
-    else await sessions.logoutByRefresh(refreshCandidates(request, reply));
+    const sids =
+      sid === null ? refreshCandidates(request, reply).map((one) => sessions.sidOfRefreshToken(one)) : [sid];
+    const source = sources.source(request.raw);
+    for (const one of new Set(sids)) if (one !== null) await sessions.logout(one, { source });
     // Another site's page must not be able to sign a browser out either.
     if (origins.mayUseCookie(request)) setRefreshCookies(reply, '', 0, sources.secure(request.raw));
     const message = 'Logged out successfully';

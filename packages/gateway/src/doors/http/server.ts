@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Clock } from '../../operations/clock.ts';
 import type { Config } from '../../operations/config.ts';
+import type { WalletLogin } from '../../session/wallet-login.ts';
 import { createSources } from '../source.ts';
 import { createIdentify } from './guard.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
@@ -17,13 +18,12 @@ import type {
   ProfileService,
   SessionService,
   VenueService,
-  WalletLoginService,
 } from './services.ts';
 import { useUserRoutes } from './user-routes.ts';
 
 export interface HttpDoorOptions {
   config: Pick<Config, 'host' | 'port' | 'http' | 'tokens'>;
-  walletLogin: WalletLoginService;
+  walletLogin: WalletLogin;
   sessions: SessionService;
   profiles: ProfileService;
   authenticator: AuthenticatorService;

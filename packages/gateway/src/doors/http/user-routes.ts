@@ -133,15 +133,18 @@ export function useUserRoutes(fastify: FastifyInstance, services: UserRouteServi
 
   fastify.delete<{ Params: { sid: string } }>('/user/sessions/:sid', async (request) => {
     ownSession(principalOf(request));
-    const ended = await sessions.revoke(principalOf(request).userId, request.params.sid);
-    if (ended === null || ended === false) throw new Refusal('not_found', 'no such session of this user');
+    const source = sources.source(request.raw);
+    const ended = await sessions.revoke(principalOf(request).userId, request.params.sid, { source });
+    if (!ended) throw new Refusal('not_found', 'no such session of this user');
     return { success: true, data: {} };
   });
 
   fastify.post('/user/logout/all', async (request) => {
     const sid = ownSession(principalOf(request));
     const keep = text(paramsOf(request), 'keepCurrent') === 'true';
-    await sessions.logoutAll(principalOf(request).userId, keep ? sid : undefined);
+    await sessions.logoutAll(principalOf(request).userId, keep ? sid : undefined, {
+      source: sources.source(request.raw),
+    });
     return { success: true, data: {} };
   });
 }

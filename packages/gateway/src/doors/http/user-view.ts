@@ -1,6 +1,6 @@
 /** Users, sessions and fresh sign-ins in the words of the wallet routes (wire facts 1.6, 4.2). */
+import type { SignedIn } from '../../session/sessions.ts';
 import type { Session, User } from '../../store/store.ts';
-import type { SignedIn } from './services.ts';
 
 export const userView = (user: User) => ({
   userId: user.userId,

@@ -1,7 +1,6 @@
 /** How the venue's answers reach clients: in the envelope, and its refusals in our words. */
 import { type ErrorCode, Refusal } from '@countersign/protocol';
 import type { FastifyReply } from 'fastify';
-import type { VenueAnswer } from './services.ts';
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -22,7 +21,10 @@ const MEANINGS: Record<number, ErrorCode> = {
  * A 401 of the venue means that it does not believe the gateway: that is no fault of the client, whose token is
  * good, and telling it 401 would make it log in again and again.
  */
-export function sendVenueAnswer(reply: FastifyReply, { status, body }: VenueAnswer): FastifyReply {
+export function sendVenueAnswer(
+  reply: FastifyReply,
+  { status, body }: { status: number; body: unknown },
+): FastifyReply {
   if (status === 401 || status >= 500) throw new Refusal('unavailable', `the venue answered ${status}`);
   if (isObject(body) && typeof body.success === 'boolean') return reply.code(status).send(body);
   if (status < 300) return reply.send({ success: true, data: body ?? {} });

@@ -1,0 +1,117 @@
+/** What an operator may see and do. Behind the admin token; every change is in the audit log. */
+import { Refusal } from '@countersign/protocol';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Administration, By } from '../../backend/administration.ts';
+import { PERMISSIONS } from '../../session/principal.ts';
+import type { SigningKeys } from '../../session/signing-keys.ts';
+import { integer, queryOf } from '../http/params.ts';
+import { sessionView } from '../http/user-view.ts';
+import type { Sources } from '../source.ts';
+import { parse } from './schema.ts';
+import type { ConnectionRegistry, DrainControl } from './services.ts';
+
+export interface AdminRouteServices {
+  administration: Administration;
+  signingKeys: Pick<SigningKeys, 'rotate'>;
+  connections: ConnectionRegistry;
+  drain: DrainControl;
+  sources: Sources;
+  /** Names of the tiers that are configured; empty = any name is taken. */
+  tiers: readonly string[];
+}
+
+const MAX_PAGE = 500;
+
+export function useAdminRoutes(fastify: FastifyInstance, services: AdminRouteServices): void {
+  const { administration, signingKeys, connections, drain, sources, tiers } = services;
+
+  const patchSchema = z
+    .strictObject({
+      status: z.union([z.literal(1), z.literal(2)]),
+      roles: z.array(z.string().regex(/^ROLE_[A-Z0-9_]{1,32}$/)).max(16),
+      permissions: z.array(z.enum(PERMISSIONS)).max(PERMISSIONS.length),
+      tier:
+        tiers.length === 0 ? z.string().regex(/^[a-z0-9-]{1,32}$/) : z.enum(tiers as [string, ...string[]]),
+    })
+    .partial()
+    .refine((patch) => Object.keys(patch).length > 0, 'nothing to change');
+  const rotateSchema = z.strictObject({ emergency: z.boolean().default(false) });
+
+  const by = (request: FastifyRequest): By => ({
+    actor: 'operator:admin',
+    source: sources.source(request.raw),
+  });
+
+  function pageOf(request: FastifyRequest): { limit: number; before?: number } {
+    const query = queryOf(request);
+    const before = integer(query, 'before');
+    const limit = Math.min(MAX_PAGE, Math.max(1, integer(query, 'limit') ?? 100));
+    return before === undefined ? { limit } : { limit, before };
+  }
+
+  function userId(request: FastifyRequest): number {
+    const { id } = request.params as { id: string };
+    if (!/^[1-9][0-9]{0,15}$/.test(id)) throw new Refusal('not_found', 'no user has such an id');
+    return Number(id);
+  }
+
+  function found<T>(value: T | null): T {
+    if (value === null) throw new Refusal('not_found', 'there is no such user');
+    return value;
+  }
+
+  const ok = (data: object) => ({ success: true, data });
+
+  fastify.get('/users', async (request) => ok({ users: await administration.users(pageOf(request)) }));
+  fastify.get('/users/:id', async (request) =>
+    ok({ user: found(await administration.user(userId(request))) }),
+  );
+  fastify.patch('/users/:id', async (request) => {
+    // Undefined members are left out: the store would take them for a change.
+    const patch = Object.fromEntries(
+      Object.entries(parse(patchSchema, request.body ?? {})).filter(([, value]) => value !== undefined),
+    );
+    return ok({ user: found(await administration.setAccess(userId(request), patch, by(request))) });
+  });
+  fastify.get('/users/:id/sessions', async (request) => {
+    const list = await administration.sessions(userId(request));
+    return ok({ sessions: list.map((session) => sessionView(session, null)) });
+  });
+  fastify.post('/users/:id/logout', async (request) =>
+    ok({ ended: await administration.endSessions(userId(request), by(request)) }),
+  );
+  fastify.delete<{ Params: { sid: string } }>('/sessions/:sid', async (request) => {
+    const ended = await administration.endSession(request.params.sid, by(request));
+    if (!ended) throw new Refusal('not_found', 'there is no such live session');
+    return ok({});
+  });
+
+  fastify.get('/connections', async (request) => {
+    const { limit } = pageOf(request);
+    const shown = [];
+    let total = 0;
+    for (const connection of connections.list()) {
+      total += 1;
+      if (shown.length < limit) shown.push(connection);
+    }
+    return ok({ total, connections: shown });
+  });
+
+  fastify.post('/signing-keys/rotate', async (request) => {
+    const { emergency } = parse(rotateSchema, request.body ?? {});
+    return ok({ rotation: await signingKeys.rotate({ emergency, actor: by(request).actor }) });
+  });
+
+  fastify.get('/audit', async (request) => ok({ entries: await administration.audit(pageOf(request)) }));
+  fastify.get('/audit/verify', async () => ok(await administration.verifyAudit()));
+  fastify.get('/changes/position', async () => ok(await administration.changes()));
+
+  fastify.post('/drain', async (request, reply) => {
+    const who = by(request);
+    await administration.note('node.drain', 'node', {}, who);
+    drain.start(who.actor);
+    reply.code(202);
+    return ok({ draining: true });
+  });
+}

@@ -1,0 +1,70 @@
+/** The internal door: health, metrics, the admin API and the backend API. Bind it to loopback or a private network. */
+import type { Server } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { Registry } from 'prom-client';
+import type { Config } from '../../operations/config.ts';
+import type { Health } from '../../operations/health.ts';
+import { createListener, type ListenerOptions } from '../http/listener.ts';
+import { createSources } from '../source.ts';
+import { type AdminRouteServices, useAdminRoutes } from './admin-routes.ts';
+import { type BackendRouteServices, useBackendRoutes } from './backend-routes.ts';
+import { requireToken } from './bearer.ts';
+import type { TokenFile } from './credentials-file.ts';
+import { useHealthRoutes } from './health-routes.ts';
+
+export interface InternalDoorOptions {
+  config: Pick<Config, 'internalHost' | 'internalPort'>;
+  health: Health;
+  registry: Registry;
+  admin: Omit<AdminRouteServices, 'sources'>;
+  backend: BackendRouteServices;
+  adminToken: Pick<TokenFile, 'matches'>;
+  backendToken: Pick<TokenFile, 'matches'>;
+  log: Logger;
+  observe?: NonNullable<ListenerOptions['observe']>;
+}
+
+export interface InternalDoor {
+  server: Server;
+  /** For what else belongs behind this listener, such as the console. Add it before `listen`. */
+  fastify: FastifyInstance;
+  listen(): Promise<{ host: string; port: number }>;
+  close(): Promise<void>;
+}
+
+/** A batch of 1,000 publications, or the reset of a deep book, is larger than anything a client may send. */
+const BACKEND_BODY_LIMIT = 8 * 1024 * 1024;
+const ADMIN_BODY_LIMIT = 64 * 1024;
+
+export function createInternalDoor(options: InternalDoorOptions): InternalDoor {
+  const sources = createSources([]);
+  const listener = createListener({
+    host: options.config.internalHost,
+    port: options.config.internalPort,
+    bodyLimit: BACKEND_BODY_LIMIT,
+    log: options.log,
+    sourceOf: (request) => sources.source(request.raw),
+    ...(options.observe === undefined ? {} : { observe: options.observe }),
+  });
+  const { fastify } = listener;
+  fastify.register(async (scope) => useHealthRoutes(scope, options));
+  fastify.register(
+    async (scope) => {
+      scope.addHook('onRoute', (route) => {
+        route.bodyLimit = ADMIN_BODY_LIMIT;
+      });
+      scope.addHook('onRequest', requireToken(options.adminToken));
+      useAdminRoutes(scope, { ...options.admin, sources });
+    },
+    { prefix: '/admin/v1' },
+  );
+  fastify.register(
+    async (scope) => {
+      scope.addHook('onRequest', requireToken(options.backendToken));
+      useBackendRoutes(scope, options.backend);
+    },
+    { prefix: '/backend/v1' },
+  );
+  return listener;
+}

@@ -1,0 +1,85 @@
+/**
+ * Everything that is counted, in one place, under the names that dashboards use. Labels are small closed sets:
+ * never a user, a token or a URL.
+ */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+const FAST = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** @param defaults also measure the process itself (CPU, memory, event-loop lag). One registry per process may. */
+export function createMetrics({ defaults = true }: { defaults?: boolean } = {}) {
+  const registry = new Registry();
+  const registers = [registry];
+  const name = (short: string) => `countersign_${short}`;
+  const counter = <L extends string>(short: string, help: string, labelNames: readonly L[] = []) =>
+    new Counter({ name: name(short), help, labelNames, registers });
+  const gauge = <L extends string>(short: string, help: string, labelNames: readonly L[] = []) =>
+    new Gauge({ name: name(short), help, labelNames, registers });
+  const seconds = <L extends string>(short: string, help: string, labelNames: readonly L[] = []) =>
+    new Histogram({ name: name(short), help, labelNames, registers, buckets: FAST });
+
+  if (defaults) collectDefaultMetrics({ register: registry, prefix: 'countersign_' });
+
+  return {
+    registry,
+
+    httpDuration: seconds('http_request_duration_seconds', 'HTTP requests by route pattern', [
+      'door',
+      'method',
+      'route',
+      'status',
+    ]),
+    logins: counter('logins_total', 'Wallet logins that were completed or refused', ['result']),
+    refreshes: counter('refreshes_total', 'Refreshes of a session', ['result']),
+    failedAuths: counter('failed_auths_total', 'Credentials that were refused', ['door', 'code']),
+    revocations: counter(
+      'revocations_total',
+      'Changes that ended or narrowed access, as applied on this node',
+      ['kind'],
+    ),
+    revocationLatency: seconds(
+      'revocation_latency_seconds',
+      'From the moment a change became durable to its being applied on this node',
+    ),
+    rateLimited: counter('rate_limited_total', 'Requests refused by a limit', ['kind', 'tier']),
+
+    connections: gauge('num_clients', 'Open connections', ['door', 'dialect']),
+    users: gauge('num_users', 'Different users with an open connection'),
+    subscriptions: gauge('num_subscriptions', 'Subscriptions of all connections'),
+    streams: gauge('num_channels', 'Streams that somebody reads'),
+    connectionsAccepted: counter('connections_accepted_total', 'Connections opened', ['door']),
+    connectionsRefused: counter('connections_refused_total', 'Connections refused before they opened', [
+      'door',
+      'code',
+    ]),
+    disconnects: counter('client_disconnects_total', 'Connections closed, by close code and side', [
+      'code',
+      'by',
+    ]),
+    tokenExpiries: counter('token_expiries_total', 'Connections whose proof ran out while they were open'),
+    commands: seconds('command_duration_seconds', 'Commands of connections', [
+      'dialect',
+      'command',
+      'result',
+    ]),
+    recoveries: counter('recoveries_total', 'Subscriptions that named a position', ['recovered']),
+
+    publications: counter('publications_total', 'Publications taken from the venue', ['channel']),
+    publishRefused: counter('publish_refused_total', 'Publications of the venue that were not valid'),
+    broadcastDuration: seconds(
+      'broadcast_duration_seconds',
+      'From receiving a publication to all outboxes having it',
+    ),
+    publishLag: seconds('pub_sub_lag_seconds', 'From publish to receipt on this node'),
+    slowReaders: counter('slow_readers_total', 'What was done about readers that fell behind', ['policy']),
+    bytesSent: counter('sent_bytes_total', 'Bytes written to sockets', ['door']),
+    framesSent: counter('sent_frames_total', 'Frames written to sockets', ['door']),
+
+    venueDuration: seconds('venue_request_duration_seconds', 'Calls to the venue', ['kind', 'outcome']),
+    storeErrors: counter('store_errors_total', 'Calls to the store that failed'),
+    brokerErrors: counter('broker_errors_total', 'Calls to the broker that failed'),
+    draining: gauge('draining', '1 while this node is draining'),
+  };
+}
