@@ -22,7 +22,7 @@ const rotateSigningCommand = defineCommand({
   meta: {
     name: 'rotate-signing',
     description:
-      'Start the change to a new signing key. Tokens that are out stay valid, unless --emergency is given',
+      'Sign with the next key from now on. Tokens that are out stay valid, unless --emergency is given',
   },
   args: {
     'internal-url': {
@@ -64,7 +64,7 @@ const rotateSigningCommand = defineCommand({
     }
     const folder = args['data-dir'] ?? (io.env.COUNTERSIGN_DATA_DIR || '.countersign');
     const token = readToken(args['token-file'] ?? join(folder, 'admin.token'));
-    const answer = await call<Record<string, unknown>>(
+    const answer = await call<{ rotation?: Record<string, unknown> }>(
       originOf(args['internal-url'] ?? DEFAULT_INTERNAL_URL),
       '/admin/v1/signing-keys/rotate',
       { method: 'POST', bearer: token, body: { emergency }, signal: io.stop },
@@ -74,9 +74,9 @@ const rotateSigningCommand = defineCommand({
       io.out(
         emergency
           ? 'rotated; tokens of the old keys are refused'
-          : 'rotation started; no valid token will be refused',
+          : 'rotated; tokens of the old key stay valid until they expire',
       );
-      for (const [name, value] of Object.entries(answer ?? {})) {
+      for (const [name, value] of Object.entries(answer?.rotation ?? {})) {
         io.out(`${printable(name)}: ${printable(typeof value === 'string' ? value : JSON.stringify(value))}`);
       }
     }

@@ -29,10 +29,10 @@ export const serveCommand = defineCommand({
     },
     seed: {
       type: 'string',
-      valueHint: 'n',
+      valueHint: 'text',
       description: 'Seed of the sandbox: the same seed gives the same market',
     },
-    rate: { type: 'string', valueHint: 'n', description: 'How fast the sandbox goes: 1 = as a quiet venue' },
+    rate: { type: 'string', valueHint: 'n', description: 'Things that happen in the sandbox per second (default: 60)' },
     'log-level': {
       type: 'string',
       valueHint: 'level',
@@ -51,8 +51,8 @@ export const serveCommand = defineCommand({
       {
         config: args.config,
         sandbox: args.sandbox,
-        seed: numberFlag('seed', args.seed, 2 ** 32 - 1),
-        rate: numberFlag('rate', args.rate, 100_000),
+        seed: args.seed,
+        rate: numberFlag('rate', args.rate, 20_000),
         json: args.json === true,
         settings: {
           ...(args.host === undefined ? {} : { host: args.host }),

@@ -40,7 +40,7 @@ export function readyPage(
     `  REST        ${rest}/v1   (also ${rest}/api/v1)`,
     `  WebSocket   ${websocket}`,
     `  Socket.IO   ${socketio}`,
-    `  health      ${internal}/healthz   (internal listener: admin, backend, metrics)`,
+    `  health      ${internal}/health   (internal listener: also metrics, admin, backend)`,
     `  data        ${shown(options.dataDir, options.cwd)}`,
     `  admin       ${shown(credentials.admin.tokenFile, options.cwd)}`,
     `  backend     ${shown(credentials.backend.tokenFile, options.cwd)}`,
@@ -61,7 +61,7 @@ export function readyPage(
   }
   lines.push(
     `  curl -s ${rest}/v1/p/network`,
-    `  curl -s ${internal}/healthz`,
+    `  curl -s ${internal}/health`,
     '',
     'Ctrl-C stops it: connections are told, what was promised is kept.',
   );

@@ -14,8 +14,8 @@ export interface ServeFlags {
   config?: string | undefined;
   sandbox: boolean;
   /** Seed of the sandbox: the same seed gives the same market. */
-  seed?: number | undefined;
-  /** Publications per second of the sandbox, roughly. */
+  seed?: string | undefined;
+  /** Things that happen in the sandbox per second. */
   rate?: number | undefined;
   json: boolean;
   /** Settings given as flags, in the shape of the settings file. */
