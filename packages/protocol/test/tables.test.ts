@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import * as everything from '../src/index.ts';
 import {
   CLOSE,
   COINBASE_CHANNELS,
@@ -9,6 +10,25 @@ import {
   errorBody,
   Refusal,
 } from '../src/index.ts';
+
+describe('the package', () => {
+  it('exports these names and no others', () => {
+    expect(Object.keys(everything).sort()).toEqual([
+      'CLOSE',
+      'COINBASE_CHANNELS',
+      'COINBASE_FINAL_ORDER_STATES',
+      'COINBASE_ORDERS_PER_FRAME',
+      'ERRORS',
+      'ETHGAS_ACTIONS',
+      'ETHGAS_CHANNELS',
+      'ETHGAS_QUERIES',
+      'MARKET_TYPES',
+      'REFRESH_COOKIES',
+      'Refusal',
+      'errorBody',
+    ]);
+  });
+});
 
 describe('the channel tables', () => {
   it.each([

@@ -7,7 +7,7 @@ import {
 import type { Channel } from '../streams/channel.ts';
 import type { Snapshot } from '../streams/encoder.ts';
 import type { BookChange, BookLevel, Json, JsonObject, Publication } from '../streams/publication.ts';
-import { isObject } from './read-json.ts';
+import { decimalText, isObject } from './read-json.ts';
 
 type EventType = 'snapshot' | 'update';
 
@@ -21,8 +21,23 @@ const SNAPSHOT_TRADES = 100;
 
 const FINAL: ReadonlySet<string> = new Set(COINBASE_FINAL_ORDER_STATES);
 
-/** RFC 3339 (section 5.6) with nanosecond digits, as the live service writes it. */
-export const rfc3339 = (ms: number): string => `${new Date(ms).toISOString().slice(0, -1)}000000Z`;
+/** RFC 3339 years have four digits. */
+const YEAR_10000 = 253_402_300_800_000;
+
+let lastMs = Number.NaN;
+let lastText = '';
+
+/**
+ * RFC 3339 (section 5.6) with nanosecond digits, as the live service writes it. The last one is kept: the
+ * envelope and the event of a frame nearly always name the same instant.
+ */
+export function rfc3339(ms: number): string {
+  if (ms !== lastMs) {
+    lastText = `${new Date(ms >= 0 && ms < YEAR_10000 ? ms : 0).toISOString().slice(0, -1)}000000Z`;
+    lastMs = ms;
+  }
+  return lastText;
+}
 
 /** The events of one publication, comma-separated. */
 export function updateEvents(channel: Channel, publication: Publication): string {
@@ -89,11 +104,12 @@ function bookEvents({ key, books, time }: Snapshot): string[] {
 }
 
 function bookEvent(type: EventType, product: string, levels: readonly BookLevel[], time: string): string {
+  const bid = `{"side":"bid","event_time":"${time}","price_level":`;
+  const offer = `{"side":"offer","event_time":"${time}","price_level":`;
   let updates = '';
   for (const [side, price, quantity] of levels) {
-    updates +=
-      `${updates === '' ? '' : ','}{"side":"${side === 'bid' ? 'bid' : 'offer'}","event_time":"${time}",` +
-      `"price_level":${JSON.stringify(price)},"new_quantity":${JSON.stringify(quantity)}}`;
+    if (updates !== '') updates += ',';
+    updates += `${side === 'bid' ? bid : offer}${decimalText(price)},"new_quantity":${decimalText(quantity)}}`;
   }
   return `{"type":"${type}","product_id":${JSON.stringify(product)},"updates":[${updates}]}`;
 }

@@ -2,6 +2,7 @@ import type { Channel } from '../streams/channel.ts';
 import type { Encoder, Snapshot } from '../streams/encoder.ts';
 import type { BookChange, BookLevel, Position, Publication } from '../streams/publication.ts';
 import { textFrame } from '../streams/text-frame.ts';
+import { decimalText } from './read-json.ts';
 
 /**
  * Where the payload stands and what introduces it. Both forms carry the same members; a `cmd` client reads
@@ -44,7 +45,7 @@ function bookPayload(levels: readonly BookLevel[], item: string | undefined, tim
   let asks = '';
   let bids = '';
   for (const [side, price, quantity] of levels) {
-    const level = `{"p":${JSON.stringify(price)},"q":${JSON.stringify(quantity)}}`;
+    const level = `{"p":${decimalText(price)},"q":${decimalText(quantity)}}`;
     if (side === 'ask') asks += asks === '' ? level : `,${level}`;
     else bids += bids === '' ? level : `,${level}`;
   }

@@ -47,3 +47,10 @@ export function readPosition(value: unknown): Position | null {
 
 export const positionText = ({ epoch, sequence }: Position): string =>
   `{"epoch":${JSON.stringify(epoch)},"sequence":${sequence}}`;
+
+/** Digits and a point need no escaping; whatever else stands where a decimal belongs is escaped. */
+const PLAIN_DECIMAL = /^[0-9.]+$/;
+
+/** A decimal string as JSON text, several times faster than `JSON.stringify` for what is nearly always there. */
+export const decimalText = (decimal: string): string =>
+  PLAIN_DECIMAL.test(decimal) ? `"${decimal}"` : JSON.stringify(decimal);

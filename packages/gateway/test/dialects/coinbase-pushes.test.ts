@@ -54,6 +54,16 @@ describe('an update', () => {
     expect(pushed('heartbeats', beat).events).toEqual([beat]);
   });
 
+  it.each([
+    [0, '1970-01-01T00:00:00.000000000Z'],
+    [1_788_646_229_562.9, '2026-09-05T22:10:29.562000000Z'],
+    [Number.MAX_SAFE_INTEGER, '1970-01-01T00:00:00.000000000Z'],
+    [-1, '1970-01-01T00:00:00.000000000Z'],
+    [Number.NaN, '1970-01-01T00:00:00.000000000Z'],
+  ])('of time %d has the timestamp %s', (time, timestamp) => {
+    expect(pushed('ticker', {}, { time }).timestamp).toBe(timestamp);
+  });
+
   it('that a backend published as a snapshot says so', () => {
     expect(pushed('ticker', { tickers }, { action: 'snapshot' }).events).toEqual([
       { type: 'snapshot', tickers },
@@ -83,6 +93,14 @@ describe('level2', () => {
         '{"side":"bid","event_time":"2026-09-05T22:10:29.562000000Z","price_level":"21921.73","new_quantity":"0.06317902"},' +
         '{"side":"offer","event_time":"2026-09-05T22:10:29.562000000Z","price_level":"21921.8","new_quantity":"0"}]}]}',
     );
+  });
+
+  it('stays whole whatever stands where a decimal belongs', () => {
+    const odd = [['bid', '"}]', '1\\']];
+    const frame = pushed('level2', { levels: odd }, { key: '"' });
+    expect(frame.events).toMatchObject([
+      { product_id: '"', updates: [{ price_level: '"}]', new_quantity: '1\\' }] },
+    ]);
   });
 
   it('is a snapshot again where the whole book is replaced', () => {
