@@ -9,7 +9,7 @@ const P256_N = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc63255
 const ED_P = 2n ** 255n - 19n;
 const ED_D = 37095705934669439343138083508754565189542113879843219016388785533085940283555n;
 /** The y of two of the four points of order 8; the other two have `p − y`. */
-const ED_Y8 = 0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd83d3d706a17c7n;
+const ED_Y8 = 0x7a03ac9277fdc74ec6cc392cfa53202a0f67100d760b3cba4fd84d3d706a17c7n;
 const ED_SMALL_ORDER_Y = new Set([0n, 1n, ED_P - 1n, ED_Y8, ED_P - ED_Y8]);
 
 const mod = (value: bigint, p: bigint): bigint => {

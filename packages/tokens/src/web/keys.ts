@@ -114,7 +114,7 @@ export async function importPublicKey(input: string | object): Promise<ImportedP
   return { alg: material.alg, key: await publicCryptoKey(jwk), jwk };
 }
 
-const isWebKey = (key: WebKey | PublicJwk): key is WebKey => !('kty' in key);
+const isWebKey = (key: WebKey | PublicJwk): key is WebKey => (key as Partial<WebKey>).algorithm !== undefined;
 
 /** The public key behind `key`, refused unless it is of the type `alg` needs (RFC 8725 §3.1). */
 export async function verifierFor(alg: Alg, key: WebKey | PublicJwk): Promise<WebKey> {
