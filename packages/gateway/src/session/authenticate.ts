@@ -19,7 +19,9 @@ export interface BearerContext {
   host?: string;
   /** As received, without the query. */
   path?: string;
-  /** Address prefix of the client. */
+  /** The client's exact address: keys may be limited to networks. */
+  address: string;
+  /** The address as limits count it (an IPv6 /64). */
   source: string;
 }
 

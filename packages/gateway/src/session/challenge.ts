@@ -2,7 +2,13 @@
  * What a wallet is asked to sign. Everything is rebuilt from the stored challenge, at issue for the client to
  * read and at verification to be hashed, so that nothing the client sends can enter the signed bytes (R29).
  */
-import { checksumAddress, loginDigest, loginTypedData, personalMessageHash } from '@countersign/tokens';
+import {
+  buildSiweMessage,
+  checksumAddress,
+  loginDigest,
+  loginTypedData,
+  personalMessageHash,
+} from '@countersign/tokens';
 import type { Challenge } from '../store/store.ts';
 
 /** The server's own words at the time of issue; kept with the challenge so that a change of settings meanwhile does no harm. */
@@ -35,20 +41,18 @@ export function challengeDigest(challenge: Challenge): Uint8Array {
     : personalMessageHash(signInMessage(challenge));
 }
 
-/** EIP-4361, "ABNF Message Format". The address is written with its EIP-55 checksum, as that demands. */
+/** The address is written with its EIP-55 checksum, as EIP-4361 demands. */
 function signInMessage(challenge: Challenge): string {
   const { domain, uri } = challengeContext(challenge);
-  return [
-    `${domain} wants you to sign in with your Ethereum account:`,
-    checksumAddress(challenge.address),
-    '',
-    STATEMENT,
-    '',
-    `URI: ${uri}`,
-    'Version: 1',
-    `Chain ID: ${challenge.chainId}`,
-    `Nonce: ${challenge.nonce}`,
-    `Issued At: ${new Date(challenge.issuedAt).toISOString()}`,
-    `Expiration Time: ${new Date(challenge.expiresAt).toISOString()}`,
-  ].join('\n');
+  return buildSiweMessage({
+    domain,
+    address: checksumAddress(challenge.address),
+    statement: STATEMENT,
+    uri,
+    version: '1',
+    chainId: challenge.chainId,
+    nonce: challenge.nonce,
+    issuedAt: new Date(challenge.issuedAt).toISOString(),
+    expirationTime: new Date(challenge.expiresAt).toISOString(),
+  });
 }

@@ -3,6 +3,7 @@
  * leaves no trace. An `eth_call` without `to` runs its data as creation code, so a few instructions written
  * by hand do all of it, and nothing has to exist on the chain beforehand.
  */
+import { toHex } from '@countersign/tokens';
 
 const push = (length: 1 | 2 | 20, hex: string): string =>
   (0x5f + length).toString(16) + hex.padStart(length * 2, '0');
@@ -21,38 +22,42 @@ const JUMPDEST = '5b';
 const RETURN = 'f3';
 const REVERT = 'fd';
 
-/** Longest input of either call: what two bytes can count, all parts together. */
-const MAX_INPUT = 0xffff;
-
 /**
  * Creation code that calls `factory` with `factoryData`, then asks `account` with `question` (a static call,
  * which can change nothing), and returns the 32 bytes of the answer. It reverts if either call fails or the
  * answer has another length.
  *
- * @param factory,account 40 hex digits without `0x`
- * @param factoryData,question hex without `0x`
- * @returns hex with `0x`, or null if the inputs are too long
+ * @param factory,account `0x` addresses
+ * @param question call data with `0x`
+ * @returns hex with `0x`
+ * @throws RangeError if the inputs are longer than two bytes can count
  */
-export function deploylessCall(input: {
+export function deploylessCall({
+  factory,
+  factoryData,
+  account,
+  question,
+}: {
   factory: string;
-  factoryData: string;
+  factoryData: Uint8Array;
   account: string;
   question: string;
-}): string | null {
-  const deployLength = input.factoryData.length / 2;
-  const questionLength = input.question.length / 2;
-  if (deployLength + questionLength > MAX_INPUT) return null;
-  // Two passes: the jump target and the place of the data depend on the program's own length, which is fixed.
-  const programLength = program(input, deployLength, questionLength, 0).length / 2;
-  return `0x${program(input, deployLength, questionLength, programLength)}${input.factoryData}${input.question}`;
+}): string {
+  const asked = question.slice(2);
+  const deployLength = factoryData.length;
+  const questionLength = asked.length / 2;
+  if (deployLength + questionLength > 0xffff) throw new RangeError('a wallet call is too long');
+  const parts = { factory: factory.slice(2), account: account.slice(2), deployLength, questionLength };
+  // Twice: where the data begins and where a failure jumps to depend on the program's length, which is fixed.
+  const length = program(parts, 0).length / 2;
+  return `0x${program(parts, length)}${toHex(factoryData)}${asked}`;
 }
 
 function program(
-  { factory, account }: { factory: string; account: string },
-  deployLength: number,
-  questionLength: number,
+  parts: { factory: string; account: string; deployLength: number; questionLength: number },
   length: number,
 ): string {
+  const { factory, account, deployLength, questionLength } = parts;
   const failed = [JUMPDEST, push1(0), push1(0), REVERT].join('');
   const orFail = ISZERO + push1(Math.max(0, length - failed.length / 2)) + JUMPI;
   return [
