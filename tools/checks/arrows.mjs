@@ -1,6 +1,6 @@
 /**
  * Catches an import that points up: a package that uses one it must not know, a lower floor of the gateway
- * that reaches for a higher one, a door that asks the store, two files that import each other. Any of these
+ * that reaches for a higher one, a door that asks the store, two files that load each other. Any of these
  * compiles and works, and makes the next change harder.
  */
 import { importsOf, resolveImport } from './imports.mjs';
@@ -109,8 +109,8 @@ export function check(tree) {
         if (!tree.exists(path)) problems.push(`${file}: imports ${target}, which does not exist`);
         const problem = inGateway && gatewayProblem(inGateway, path.slice(gatewaySource.length), typeOnly);
         if (problem) problems.push(`${file}: ${problem}`);
-        const shared = typeOnly && inGateway && path.slice(gatewaySource.length) in sharedWords;
-        if (!shared) edges.set(file, [...(edges.get(file) ?? []), path]);
+        // Types leave nothing behind: two files whose types name each other load in any order.
+        if (!typeOnly) edges.set(file, [...(edges.get(file) ?? []), path]);
         continue;
       }
       const named = target.startsWith('@')
@@ -138,7 +138,7 @@ export function check(tree) {
       }
     }
   }
-  for (const loop of loops(edges)) problems.push(`files import each other in a circle: ${loop.join(' -> ')}`);
+  for (const loop of loops(edges)) problems.push(`files load each other in a circle: ${loop.join(' -> ')}`);
   return { problems, facts: `${sources.length} source files` };
 }
 

@@ -96,7 +96,15 @@ describe('inside the gateway', () => {
     expect(gateway({ 'helpers/a.ts': '' })).toEqual([expect.stringContaining('on no floor')]);
   });
 
-  test('files that import each other are refused, over any distance', () => {
+  test('files whose types name each other are accepted', () => {
+    const files = {
+      'streams/a.ts': "import type { B } from './b.ts';",
+      'streams/b.ts': "import { a } from './a.ts';",
+    };
+    expect(gateway(files)).toEqual([]);
+  });
+
+  test('files that load each other are refused, over any distance', () => {
     const files = {
       'streams/a.ts': "import './b.ts';",
       'streams/b.ts': "export * from './c.ts';",

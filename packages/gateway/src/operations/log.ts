@@ -11,13 +11,13 @@ export type { Logger };
 /** Every field that a line may carry. None of them may hold a token, signature, nonce, key, cookie or query string. */
 const FIELDS: ReadonlySet<string> = new Set([
   // What happened, and where in the program.
-  ...['event', 'component', 'reason', 'code', 'outcome', 'err', 'signal', 'version'],
+  ...['event', 'component', 'reason', 'why', 'code', 'outcome', 'err', 'signal', 'version'],
   // Who and what it was about: identifiers that give no access.
   ...['actor', 'userId', 'sid', 'requestId', 'connectionId', 'source', 'kind', 'subject', 'dialect', 'node'],
   ...['method', 'route', 'status', 'channel', 'stream', 'epoch', 'sequence', 'protocol', 'origin', 'chainId'],
   // Where it listens and keeps its data; how much and how long.
   ...['host', 'port', 'url', 'path', 'dataDir', 'at', 'ms', 'seconds', 'count', 'limit', 'bytes', 'level'],
-  ...['lag', 'connections', 'sessions', 'dropped'],
+  ...['lag', 'connections', 'sessions', 'publications', 'dropped', 'unlisted'],
 ]);
 
 const LONGEST_TEXT = 512;
@@ -77,13 +77,13 @@ function safeValue(value: unknown): unknown {
 /** Keeps the fields on the list; names those that were not, so that the mistake shows. */
 function safeFields(fields: object): Record<string, unknown> {
   const kept: Record<string, unknown> = {};
-  const dropped: string[] = [];
+  const unlisted: string[] = [];
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined) continue;
-    if (!FIELDS.has(name)) dropped.push(name);
+    if (!FIELDS.has(name)) unlisted.push(name);
     else kept[name] = name === 'err' ? safeError(value) : safeValue(value);
   }
-  if (dropped.length > 0) kept.dropped = dropped.slice(0, 20).map((name) => cut(scrub(name), 40));
+  if (unlisted.length > 0) kept.unlisted = unlisted.slice(0, 20).map((name) => cut(scrub(name), 40));
   return kept;
 }
 

@@ -35,7 +35,7 @@ describe('a line', () => {
       log.info({ event: 'x', authorization: 'secret-1', headers: { cookie: 'secret-2' } }, 'm'),
     );
     expect(JSON.stringify(line)).not.toContain('secret');
-    expect(line?.dropped).toEqual(['authorization', 'headers']);
+    expect(line?.unlisted).toEqual(['authorization', 'headers']);
   });
 
   test('never carries an object, whatever its field is called', () => {
