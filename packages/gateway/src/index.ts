@@ -1,0 +1,11 @@
+export { createGateway, type Gateway, type GatewayOptions, type GatewayUrls } from './gateway.ts';
+export { type Clock, systemClock } from './operations/clock.ts';
+export {
+  type Config,
+  ConfigError,
+  type ConfigInput,
+  configSchema,
+  parseConfig,
+} from './operations/config.ts';
+export { createLog, type Logger } from './operations/log.ts';
+export { StoreError, type StoreErrorCode } from './store/store-error.ts';

@@ -1,0 +1,10 @@
+export {
+  type GatewayProcess,
+  type GatewayProcessOptions,
+  type Ready,
+  startGatewayProcess,
+} from './gateway-process.ts';
+export { type Answer, createHttpClient, type HttpClient } from './http-client.ts';
+export { type LoggedIn, logIn, postForm } from './login.ts';
+export { openRawWebSocket, type RawWebSocket } from './raw-websocket.ts';
+export { createLoadWallets, type LoadWallet } from './wallet.ts';

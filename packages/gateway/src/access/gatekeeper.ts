@@ -95,5 +95,7 @@ export function streamKeys(channel: Channel, key: string | null, who: Principal 
   if (channel.audience === 'public') return [key ?? ''];
   if (who === null) return [];
   if (channel.audience === 'user') return [String(who.userId)];
-  return who.accounts.map((account) => (key === null ? String(account.accountId) : `${key}/${account.accountId}`));
+  return who.accounts.map((account) =>
+    key === null ? String(account.accountId) : `${key}/${account.accountId}`,
+  );
 }

@@ -58,6 +58,7 @@ export interface Broker {
    */
   onPublication(listener: (publication: Publication) => void): void;
   signal(signal: Signal): Promise<void>;
+  /** Any number of listeners; each hears every signal and must not throw. */
   onSignal(listener: (signal: Signal) => void): void;
   close(): Promise<void>;
 }

@@ -45,7 +45,7 @@ export function createMemoryBroker(options: MemoryBrokerOptions): Broker {
   let closed = false;
 
   let deliver: ((publication: Publication) => void) | null = null;
-  let hear: ((signal: Signal) => void) | null = null;
+  const hearers: ((signal: Signal) => void)[] = [];
   const outgoing: Publication[] = [];
   let delivering = false;
 
@@ -136,20 +136,20 @@ export function createMemoryBroker(options: MemoryBrokerOptions): Broker {
       // Not within the caller's own work: over a network a signal would not arrive there either.
       await null;
       try {
-        hear?.(signal);
+        for (const hear of hearers) hear(signal);
       } catch {
         // A hint that could not be used is no reason to fail whoever gave it.
       }
     },
 
     onSignal(listener) {
-      hear = listener;
+      hearers.push(listener);
     },
 
     async close() {
       closed = true;
       deliver = null;
-      hear = null;
+      hearers.length = 0;
       young.clear();
       old.clear();
       keys.clear();

@@ -3,7 +3,7 @@ import type { Holding } from '../dialects/dialect.ts';
 import type { Authentication } from '../session/principal.ts';
 import type { Channel } from '../streams/channel.ts';
 import type { Encoder } from '../streams/encoder.ts';
-import type { Hub, Subscription } from '../streams/hub.ts';
+import type { CutReason, Hub, Subscription } from '../streams/hub.ts';
 import type { Outbox } from '../streams/outbox.ts';
 import { type Position, type StreamId, streamId } from '../streams/publication.ts';
 
@@ -11,7 +11,7 @@ interface Held {
   readonly channel: Channel;
   readonly key: string;
   /** How the subscriber named it: what acks repeat. */
-  readonly wantKey: string;
+  readonly wantKey: string | null;
   /** Whose right it stands on; null for public streams. */
   by: Authentication | null;
   /** Null while paused. */
@@ -20,7 +20,7 @@ interface Held {
   pausedAt: Position | null;
 }
 
-export interface Opened {
+export interface OpenedStream {
   key: string;
   position: Position;
   recovered: boolean | null;
@@ -34,9 +34,9 @@ export class Holdings {
   readonly #held = new Map<StreamId, Held>();
   readonly #hub: Hub;
   readonly #outbox: Outbox;
-  readonly #onCut: () => void;
+  readonly #onCut: (reason: CutReason) => void;
 
-  constructor(hub: Hub, outbox: Outbox, onCut: () => void) {
+  constructor(hub: Hub, outbox: Outbox, onCut: (reason: CutReason) => void) {
     this.#hub = hub;
     this.#outbox = outbox;
     this.#onCut = onCut;
@@ -61,11 +61,11 @@ export class Holdings {
   async join(
     channel: Channel,
     key: string,
-    wantKey: string,
+    wantKey: string | null,
     encoder: Encoder,
     by: Authentication | null,
     since: Position | undefined,
-  ): Promise<Opened> {
+  ): Promise<OpenedStream> {
     const held: Held = { channel, key, wantKey, by, subscription: null, pausedAt: null };
     this.#held.set(streamId(channel.name, key), held);
     return this.#attach(held, encoder, since);
@@ -103,8 +103,8 @@ export class Holdings {
   }
 
   /** Rejoins what was paused, from where it was. */
-  async resume(encoder: Encoder): Promise<Opened[]> {
-    const opened: Opened[] = [];
+  async resume(encoder: Encoder): Promise<OpenedStream[]> {
+    const opened: OpenedStream[] = [];
     for (const held of this.#held.values()) {
       if (held.pausedAt === null) continue;
       const since = held.pausedAt;
@@ -123,7 +123,7 @@ export class Holdings {
     const holding = new Map<string, { channel: Channel; keys: string[]; user: string | null }>();
     for (const { channel, wantKey, by } of this.#held.values()) {
       const entry = holding.get(channel.name) ?? { channel, keys: [], user: null };
-      if (!entry.keys.includes(wantKey)) entry.keys.push(wantKey);
+      if (!entry.keys.includes(wantKey ?? '')) entry.keys.push(wantKey ?? '');
       if (by !== null) entry.user = String(by.principal.userId);
       holding.set(channel.name, entry);
     }
@@ -139,9 +139,9 @@ export class Holdings {
     return keys;
   }
 
-  async #attach(held: Held, encoder: Encoder, since: Position | undefined): Promise<Opened> {
+  async #attach(held: Held, encoder: Encoder, since: Position | undefined): Promise<OpenedStream> {
     const subscription = this.#hub.join({
-      channel: held.channel,
+      channel: held.channel.name,
       key: held.key,
       encoder,
       outbox: this.#outbox,
@@ -150,6 +150,12 @@ export class Holdings {
     });
     held.subscription = subscription;
     const { position, recovered } = await subscription.ready;
-    return { key: held.key, position, recovered, opening: subscription.opening, start: () => subscription.start() };
+    return {
+      key: held.key,
+      position,
+      recovered,
+      opening: subscription.opening,
+      start: () => subscription.start(),
+    };
   }
 }

@@ -1,16 +1,33 @@
 /** All live connections of this node, and the way from a change of access to the connections that it concerns. */
 import type { Clock } from '../operations/clock.ts';
-import type { Credential, Principal } from '../session/principal.ts';
+import type { Account, Credential, Principal } from '../session/principal.ts';
 import type { Change } from '../store/store.ts';
 import type { Connection } from './connection.ts';
 
 const credentialId = (credential: Credential): string => {
   if (credential.kind === 'session') return `session:${credential.sid}`;
-  return credential.kind === 'api-key' ? `api-key:${credential.keyId}` : `handshake-token:${credential.tokenId}`;
+  return credential.kind === 'api-key'
+    ? `api-key:${credential.keyId}`
+    : `handshake-token:${credential.tokenId}`;
 };
 
 /** How often expiry and idleness are looked at, in milliseconds: well inside the one second of R49. */
 const TICK = 250;
+
+export interface ConnectionInfo {
+  id: string;
+  door: string;
+  dialect: string | null;
+  source: string;
+  /** Wall-clock milliseconds. */
+  openedAt: number;
+  /** Whose it is, expired or not; null while nobody has signed in. */
+  userId: number | null;
+  address: string | null;
+  /** Empty once the proof has expired. */
+  accounts: readonly Account[];
+  subscriptions: number;
+}
 
 export class ConnectionRegistry {
   readonly #all = new Set<Connection>();
@@ -30,10 +47,6 @@ export class ConnectionRegistry {
 
   get size(): number {
     return this.#all.size;
-  }
-
-  [Symbol.iterator](): IterableIterator<Connection> {
-    return this.#all.values();
   }
 
   add(connection: Connection): void {
@@ -67,10 +80,13 @@ export class ConnectionRegistry {
   /**
    * Carries out a change of access.
    *
-   * @param resolve gives the principal as it is after the change; null when it has no access left
+   * @param resolve gives the principal of a connection as it is after the change; null when no access is left
    * @returns how many connections were ended
    */
-  async apply(change: Change, resolve: (userId: number, credential: Credential) => Promise<Principal | null>): Promise<number> {
+  async apply(
+    change: Change,
+    resolve: (connection: Connection) => Promise<Principal | null>,
+  ): Promise<number> {
     const concerned = [...this.#concerned(change)];
     if (change.kind.endsWith('-ended')) {
       for (const connection of concerned) connection.end();
@@ -78,8 +94,7 @@ export class ConnectionRegistry {
     }
     let ended = 0;
     for (const connection of concerned) {
-      if (connection.credential === null || connection.userId === null) continue;
-      const principal = await resolve(connection.userId, connection.credential);
+      const principal = await resolve(connection);
       if (principal !== null) connection.reconsider(principal);
       else {
         connection.end();
@@ -89,13 +104,13 @@ export class ConnectionRegistry {
     return ended;
   }
 
-  /** The users that have a live connection, each once. */
-  principals(): Principal[] {
-    const principals = new Map<number, Principal>();
-    for (const connection of this.#all) {
-      if (connection.principal !== null) principals.set(connection.principal.userId, connection.principal);
+  /** Each live connection as operators and the backend see it. */
+  *list(): Iterable<ConnectionInfo> {
+    for (const { peer, dialect, userId, principal, subscriptions } of this.#all) {
+      const { id, door, source, since: openedAt } = peer;
+      const { address = null, accounts = [] } = principal ?? {};
+      yield { id, door, dialect, source, openedAt, userId, address, accounts, subscriptions };
     }
-    return [...principals.values()];
   }
 
   close(): void {

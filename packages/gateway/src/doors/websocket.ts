@@ -4,12 +4,14 @@
  */
 import { randomBytes } from 'node:crypto';
 import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
-import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { CLOSE, type CloseCode, ERRORS, errorBody, Refusal } from '@countersign/protocol';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { Connection, type ConnectionServices } from '../connection/connection.ts';
+import { Connection } from '../connection/connection.ts';
 import type { ConnectionRegistry } from '../connection/registry.ts';
+import type { ConnectionServices, Peer } from '../connection/services.ts';
+import type { Transport } from '../connection/transport.ts';
 import type { Clock } from '../operations/clock.ts';
 import type { Config } from '../operations/config.ts';
 import type { Authentication } from '../session/principal.ts';
@@ -17,8 +19,8 @@ import type { Flusher } from '../streams/flusher.ts';
 import { createOutbox, type Sink } from '../streams/outbox.ts';
 import { textFrame } from '../streams/text-frame.ts';
 import type { OriginCheck } from './origin.ts';
-import { SourceCounter } from './source-counter.ts';
 import type { Sources } from './source.ts';
+import { SourceCounter } from './source-counter.ts';
 
 export interface WebSocketDoorOptions {
   server: Server;
@@ -30,7 +32,7 @@ export interface WebSocketDoorOptions {
   sources: Sources;
   originAllowed: OriginCheck;
   /** Verifies a Bearer token of the upgrade request. Throws `Refusal`. */
-  authenticate(token: string, request: IncomingMessage): Authentication | Promise<Authentication>;
+  authenticate(token: string, peer: Peer): Authentication | Promise<Authentication>;
   log: { info(entry: object, message: string): void };
   /** Counters for the metrics; called at most once per event. */
   observe: {
@@ -69,8 +71,18 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
   let accepting = true;
 
   // Types of `ws` lag behind its options: both limits exist since 8.21 (CVE-2026-48779).
-  const limits = { maxFragments: config.fragmentLimit, maxBufferedChunks: config.fragmentLimit * 4, closeTimeout: CLOSE_PATIENCE };
-  const wss = new WebSocketServer({ noServer: true, clientTracking: false, maxPayload: config.messageLimit, perMessageDeflate: false, ...limits });
+  const limits = {
+    maxFragments: config.fragmentLimit,
+    maxBufferedChunks: config.fragmentLimit * 4,
+    closeTimeout: CLOSE_PATIENCE,
+  };
+  const wss = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    maxPayload: config.messageLimit,
+    perMessageDeflate: false,
+    ...limits,
+  });
 
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     if (isSocketIo(request)) return;
@@ -78,7 +90,15 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
     upgrade(request, socket as Socket, head).catch((error: unknown) => {
       const refusal = error instanceof Refusal ? error : new Refusal('internal', 'upgrade failed');
       if (refusal.code === 'internal') services.fault('websocket.upgrade', error);
-      options.log.info({ event: 'websocket.refused', code: refusal.code, reason: refusal.reason, source: sources.source(request) }, 'refused');
+      options.log.info(
+        {
+          event: 'websocket.refused',
+          code: refusal.code,
+          reason: refusal.reason,
+          source: sources.source(request),
+        },
+        'refused',
+      );
       observe.refused(ERRORS[refusal.code].status);
       refuseUpgrade(socket, refusal);
     });
@@ -87,16 +107,24 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
   async function upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
     if (!accepting) throw new Refusal('unavailable', 'draining', { retryAfter: 1 });
     if (!options.originAllowed(request)) throw new Refusal('origin_refused', 'origin');
-    const source = sources.source(request);
-    if (!perSource.enter(source)) throw new Refusal('rate_limited', 'connections per source', { retryAfter: 5 });
+    const peer: Peer = {
+      id: randomBytes(4).toString('hex'),
+      door: 'websocket',
+      address: sources.address(request),
+      source: sources.source(request),
+      since: clock.now(),
+    };
+    const { source } = peer;
+    if (!perSource.enter(source))
+      throw new Refusal('rate_limited', 'connections per source', { retryAfter: 5 });
     socket.once('close', () => perSource.leave(source));
     const token = bearer(request);
-    const proof = token === null ? null : await options.authenticate(token, request);
+    const proof = token === null ? null : await options.authenticate(token, peer);
     if (socket.destroyed) return;
-    wss.handleUpgrade(request, socket, head, (ws) => open(ws, socket, source, proof));
+    wss.handleUpgrade(request, socket, head, (ws) => open(ws, socket, peer, proof));
   }
 
-  function open(ws: WebSocket, socket: Socket, source: string, proof: Authentication | null): void {
+  function open(ws: WebSocket, socket: Socket, peer: Peer, proof: Authentication | null): void {
     socket.setNoDelay(true);
     const outbox = createOutbox({
       sink: sinkOf(socket),
@@ -104,18 +132,26 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
       limits: { soft: config.softBacklog, hard: config.hardBacklog },
       onOverflow: () => ws.terminate(),
     });
-    const transport = {
+    const transport: Transport = {
       outbox,
       send: (text: string) => outbox.push(textFrame(text)),
       close: ({ code, reason }: CloseCode) => {
+        outbox.flush();
         outbox.close();
         ws.close(code, reason);
       },
       terminate: () => ws.terminate(),
     };
-    const connection = new Connection(randomBytes(4).toString('hex'), source, transport, services, proof);
+    const connection = new Connection(peer, transport, services, proof);
     const now = clock.monotonic();
-    const entry: Live = { socket: ws, connection, pingDue: now + config.pingInterval * 1000, unanswered: 0, pings: 0, pingWindow: now };
+    const entry: Live = {
+      socket: ws,
+      connection,
+      pingDue: now + config.pingInterval * 1000,
+      unanswered: 0,
+      pings: 0,
+      pingWindow: now,
+    };
     registry.add(connection);
     live.add(entry);
     observe.opened();
@@ -170,7 +206,9 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
     },
     async closeAll(code, windowMs) {
       const all = [...live];
-      const gone = all.map((entry) => new Promise<void>((resolve) => entry.socket.once('close', () => resolve())));
+      const gone = all.map(
+        (entry) => new Promise<void>((resolve) => entry.socket.once('close', () => resolve())),
+      );
       const step = all.length === 0 ? 0 : windowMs / all.length;
       all.forEach((entry, index) => {
         if (step * index < 1) entry.connection.close(code);

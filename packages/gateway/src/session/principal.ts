@@ -43,4 +43,6 @@ export interface Authentication {
    * null where only revocation ends it.
    */
   readonly expiresAt: number | null;
+  /** Wall-clock milliseconds at which the credential itself is over (the end of a key or token); absent or null: never. */
+  readonly endsAt?: number | null;
 }

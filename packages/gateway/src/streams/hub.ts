@@ -52,6 +52,8 @@ export interface Hub {
   join(join: Join): Subscription;
   /** The state of a stream now. Rejects with Refusal `unavailable` if the broker cannot be reached. */
   snapshot(channel: string, key: string): Awaitable<Snapshot>;
+  /** True if anything was published to the stream in its present epoch, as far as this node has seen. */
+  has(channel: string, key: string): boolean;
   /**
    * Compares every stream that has subscribers with the broker and repairs what fell behind: for a broker
    * that has just reconnected. Resolves to the number of streams that were behind.
@@ -299,6 +301,7 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
       return behind;
     },
 
+    has: (channel, key) => (topics.get(streamId(channel, key))?.stream.sequence ?? 0) > 0,
     stats: () => ({ ...counters, streams: topics.size, subscriptions }),
 
     close() {

@@ -1,0 +1,28 @@
+/** Closed-loop load: a fixed number of lanes, each starting its next operation when the last has ended. */
+
+/**
+ * @param lanes operations under way at once
+ * @param seconds how long to measure, after a warm-up of a quarter of that
+ * @returns operations per second and the latencies in milliseconds
+ */
+export async function closedLoop(
+  lanes: number,
+  seconds: number,
+  operation: (lane: number) => Promise<void>,
+): Promise<{ perSecond: number; latencies: number[] }> {
+  const warmUntil = performance.now() + seconds * 250;
+  const until = warmUntil + seconds * 1000;
+  const latencies: number[] = [];
+  await Promise.all(
+    Array.from({ length: lanes }, async (_, lane) => {
+      for (;;) {
+        const begun = performance.now();
+        if (begun >= until) return;
+        await operation(lane);
+        const ended = performance.now();
+        if (begun >= warmUntil && ended <= until) latencies.push(ended - begun);
+      }
+    }),
+  );
+  return { perSecond: latencies.length / seconds, latencies };
+}

@@ -1,0 +1,27 @@
+/**
+ * Measures against real processes on this machine. Nothing here fails a build: figures are for people.
+ *
+ * npm run bench                       all of them
+ * npm run bench -- login rest         some
+ *   --rounds N   --seconds N
+ */
+import { parseArgs } from 'node:util';
+import { fanout } from './fanout.ts';
+import { login } from './login.ts';
+import { rest } from './rest.ts';
+
+const BENCHES = { login, rest, fanout } as const;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: 'string', default: '3' }, seconds: { type: 'string', default: '6' } },
+});
+const chosen = positionals.length === 0 ? Object.keys(BENCHES) : positionals;
+const unknown = chosen.find((name) => !(name in BENCHES));
+if (unknown !== undefined) {
+  process.stderr.write(`there is no bench "${unknown}"; there are: ${Object.keys(BENCHES).join(', ')}\n`);
+  process.exit(2);
+}
+for (const name of chosen as (keyof typeof BENCHES)[]) {
+  await BENCHES[name]({ rounds: Number(values.rounds), seconds: Number(values.seconds) });
+}

@@ -1,0 +1,33 @@
+/**
+ * Runs reliability drills against real gateways on this machine.
+ *
+ * npm run drills                 all of them
+ * npm run drills -- d01          one
+ *   --rounds N   how often to inject the fault (default 20)
+ *   --seed N     repeat a run
+ *
+ * Exit code 0 if every promise held.
+ */
+import { parseArgs } from 'node:util';
+import { d01 } from './d01-kill-during-logins.ts';
+
+const DRILLS = { d01 } as const;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '20' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+  },
+});
+const chosen = positionals.length === 0 ? Object.keys(DRILLS) : positionals;
+const unknown = chosen.find((name) => !(name in DRILLS));
+if (unknown !== undefined) {
+  process.stderr.write(`there is no drill "${unknown}"; there are: ${Object.keys(DRILLS).join(', ')}\n`);
+  process.exit(2);
+}
+let held = true;
+for (const name of chosen as (keyof typeof DRILLS)[]) {
+  held = (await DRILLS[name]({ rounds: Number(values.rounds), seed: Number(values.seed) })) && held;
+}
+process.exit(held ? 0 : 1);

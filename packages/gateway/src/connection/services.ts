@@ -1,0 +1,53 @@
+/** What a connection needs of the rest of the gateway, and what it knows of its peer. */
+import type { Refusal } from '@countersign/protocol';
+import type { Dialect } from '../dialects/dialect.ts';
+import type { Clock } from '../operations/clock.ts';
+import type { Authentication, Principal } from '../session/principal.ts';
+import type { Hub } from '../streams/hub.ts';
+import type { JsonObject } from '../streams/publication.ts';
+import type { Connection } from './connection.ts';
+
+export interface Peer {
+  /** Shown to the peer as `connId` and written to the log. */
+  readonly id: string;
+  readonly door: 'websocket' | 'socketio';
+  /** The exact address. */
+  readonly address: string;
+  /** The address as limits count it. */
+  readonly source: string;
+  /** Wall-clock milliseconds. */
+  readonly since: number;
+}
+
+export interface ConnectionServices {
+  readonly hub: Hub;
+  readonly clock: Clock;
+  /** The first one answers a peer whose dialect is not known yet. */
+  readonly dialects: readonly [Dialect, ...Dialect[]];
+  readonly limits: {
+    messagesPerSecond: number;
+    /** Messages at once, and commands that may wait behind one that is being carried out. */
+    messageBurst: number;
+    subscriptionsPerConnection: number;
+    /** Milliseconds that a private subscription waits for a login. */
+    privateHold: number;
+    /** Milliseconds before the end of a proof at which its token expires and the peer is told. */
+    leeway: number;
+    /** Queries of one connection that may be under way at once. */
+    queriesInFlight: number;
+  };
+  /** Verifies a token that came in a message. @throws Refusal */
+  authenticate(token: string, peer: Peer): Authentication | Promise<Authentication>;
+  /** True once the credential has been ended: looked up again after each login took effect. */
+  ended(principal: Principal): boolean;
+  /** Answers a query from the venue. @throws Refusal */
+  query(name: string, args: JsonObject, who: Principal | null): Promise<JsonObject>;
+  /** True if a stream of this public channel may be joined: the venue serves that product or market. */
+  knows(channel: string, key: string): boolean;
+  /** Told of every change of identity, so that a revocation finds its connections. */
+  identityChanged(connection: Connection): void;
+  /** Told of every credential that was refused, with the reason that the peer is not told. */
+  refused(connection: Connection, refusal: Refusal): void;
+  /** A fault of ours. */
+  fault(event: string, error: unknown): void;
+}

@@ -1,0 +1,326 @@
+/**
+ * Puts a gateway together: what is opened in which order, how it starts, drains and closes. No rule about
+ * access, tokens or streams lives here.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { CLOSE, Refusal } from '@countersign/protocol';
+import { createAdministration } from './backend/administration.ts';
+import { createForwarder, type Forwarder } from './backend/forward.ts';
+import { createPublisher } from './backend/publish.ts';
+import { createIdentitySigner } from './backend/venue-identity.ts';
+import { createMemoryBroker } from './broker/memory.ts';
+import { ConnectionRegistry } from './connection/registry.ts';
+import type { ConnectionServices } from './connection/services.ts';
+import { createCoinbaseDialect } from './dialects/coinbase.ts';
+import { createEthgasDialect } from './dialects/ethgas.ts';
+import { createHttpDoor } from './doors/http/server.ts';
+import { openTokenFile } from './doors/internal/credentials-file.ts';
+import { createInternalDoor } from './doors/internal/server.ts';
+import { createOriginCheck } from './doors/origin.ts';
+import { createSources } from './doors/source.ts';
+import { createWebSocketDoor } from './doors/websocket.ts';
+import { type Clock, systemClock } from './operations/clock.ts';
+import { type Config, type ConfigInput, parseConfig } from './operations/config.ts';
+import { brokerRoundTrip, createHealth } from './operations/health.ts';
+import { createLog, type Logger } from './operations/log.ts';
+import { createMetrics } from './operations/metrics.ts';
+import { type ApiKeyScheme, createApiKeyScheme } from './session/api-key-scheme.ts';
+import { createFailureLimiter } from './session/failure-limiter.ts';
+import { createIdentity } from './session/identity.ts';
+import { openKeyEncryption } from './session/key-encryption.ts';
+import type { Principal } from './session/principal.ts';
+import { createMemoryReplayCache } from './session/replay-cache.ts';
+import { openSqliteStore } from './store/sqlite.ts';
+import { channelTable } from './streams/channel.ts';
+import { createFlusher } from './streams/flusher.ts';
+import { createHub } from './streams/hub.ts';
+
+export interface GatewayUrls {
+  /** Origin of the public listener; clients append `/v1/...` or `/api/v1/...`. */
+  rest: string;
+  websocket: string;
+  socketio: string;
+  /** Origin of the internal listener: health, metrics, admin, backend. */
+  internal: string;
+}
+
+export interface Gateway {
+  readonly config: Config;
+  /** Files that hold the credentials of operators and of the venue's backend. */
+  readonly credentials: { admin: { tokenFile: string }; backend: { tokenFile: string } };
+  /** Opens both listeners. @throws the system's error if a port is taken */
+  start(): Promise<GatewayUrls>;
+  /** Stops taking connections, tells the clients, closes them over the configured window, then closes. Idempotent. */
+  drain(): Promise<void>;
+  /** Closes everything now. What was acknowledged is durable. Idempotent. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface GatewayOptions {
+  clock?: Clock;
+  log?: Logger;
+}
+
+const QUERIES_IN_FLIGHT = 32;
+
+/**
+ * Opens the store and the keys and builds every part; nothing listens before `start`.
+ *
+ * @throws ConfigError, StoreError, or an Error in one clear line about a file that cannot be used
+ */
+export async function createGateway(input: ConfigInput = {}, options: GatewayOptions = {}): Promise<Gateway> {
+  const config = parseConfig(input);
+  const clock = options.clock ?? systemClock;
+  const log = options.log ?? createLog({ level: config.logLevel });
+  const dataDir = resolve(config.dataDir);
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+
+  const fault = (event: string, error: unknown): void => {
+    log.error({ event, err: error instanceof Error ? error : new Error(String(error)) }, 'fault');
+  };
+  const kek = openKeyEncryption(dataDir);
+  const adminToken = openTokenFile(join(dataDir, 'admin.token'), 'csa_');
+  const backendToken = openTokenFile(join(dataDir, 'backend.token'), 'csb_');
+  const store = await openSqliteStore({ path: join(dataDir, 'countersign.db'), clock });
+
+  const dialects = [
+    createEthgasDialect({ idleSeconds: config.websocket.loginDeadline }),
+    createCoinbaseDialect({
+      now: clock.now,
+      idleSeconds: config.coinbase.firstSubscribe,
+      level2PerConnection: config.coinbase.level2PerConnection,
+      sequence: config.coinbase.sequence,
+    }),
+  ] as const;
+  const channels = channelTable(dialects.flatMap((dialect) => [...dialect.channels.values()]));
+  const broker = createMemoryBroker({ clock, channels });
+  const hub = createHub({ broker, channels, clock });
+  const metrics = createMetrics();
+  const registry = new ConnectionRegistry(clock);
+  let publicHosts: readonly string[] = [];
+  let apiKeys: ApiKeyScheme | undefined;
+
+  const identity = await createIdentity({
+    store,
+    broker,
+    clock,
+    config,
+    kek,
+    random: randomBytes,
+    onProblem: (problem) => fault('identity', problem),
+    schemes: ({ directory, changes }) => {
+      apiKeys = createApiKeyScheme({
+        store,
+        changes,
+        directory,
+        clock,
+        config: config.keys,
+        replay: createMemoryReplayCache({ clock }),
+        failures: createFailureLimiter({ clock }),
+        hosts: () => publicHosts,
+      });
+      return [apiKeys];
+    },
+  });
+  const { changes, directory, sessions, authenticator, signingKeys } = identity;
+
+  changes.onChange((change, { at }) => {
+    metrics.revocations.inc({ kind: change.kind });
+    registry
+      .apply(change, async ({ userId, credential, peer }) => {
+        if (userId === null || credential === null) return null;
+        if (credential.kind === 'api-key')
+          return (await apiKeys?.principal(credential.keyId, peer.address)) ?? null;
+        return directory.principal(userId, credential);
+      })
+      .then(() =>
+        metrics.revocationLatency.observe(Math.max(0, clock.now() - Math.min(change.at, at)) / 1000),
+      )
+      .catch((error: unknown) => fault('revocation', error));
+  });
+  changes.onSessionExtended((sid, expiresAt) => registry.extend(sid, expiresAt));
+
+  const forwarder =
+    config.venue.url === null
+      ? null
+      : createForwarder({
+          baseUrl: config.venue.url,
+          timeoutMs: config.venue.timeoutMs,
+          clock,
+          signIdentity: createIdentitySigner({ signingKeys, clock, issuer: config.issuer }),
+          observe: ({ kind, outcome, seconds }) => metrics.venueDuration.observe({ kind, outcome }, seconds),
+        });
+
+  const httpDoor = createHttpDoor({
+    config,
+    walletLogin: identity.walletLogin,
+    sessions,
+    profiles: store.users,
+    authenticator,
+    signingKeys,
+    limits: { charge: () => {} },
+    venue: forwarder,
+    clock,
+    log,
+    observe: observeHttp('public'),
+  });
+
+  function observeHttp(door: string) {
+    return (request: { method: string; route: string; status: number; seconds: number }) => {
+      const { method, route, status, seconds } = request;
+      metrics.httpDuration.observe({ door, method, route, status: String(status) }, seconds);
+    };
+  }
+
+  const productChannels = [...channels.values()].filter(({ keyedBy }) => keyedBy === 'product');
+  const ended = ({ credential }: Principal): boolean =>
+    credential.kind === 'session' && changes.isSessionEnded(credential.sid);
+  const services: ConnectionServices = {
+    hub,
+    clock,
+    dialects,
+    limits: {
+      messagesPerSecond: config.websocket.messagesPerSecond,
+      messageBurst: config.websocket.messageBurst,
+      subscriptionsPerConnection: config.websocket.subscriptionsPerConnection,
+      privateHold: config.websocket.privateHold,
+      leeway: config.tokens.leeway * 1000,
+      queriesInFlight: QUERIES_IN_FLIGHT,
+    },
+    authenticate: (token, { address, source }) =>
+      authenticator.bearer(token, { door: 'websocket', address, source }),
+    ended,
+    query(name, args, who) {
+      if (forwarder === null) throw new Refusal('unavailable', 'no venue is configured');
+      return forwarder.query(name, args, who);
+    },
+    knows: (channel, key) =>
+      channels.get(channel)?.keyedBy !== 'product' || productChannels.some(({ name }) => hub.has(name, key)),
+    identityChanged: (connection) => registry.identityChanged(connection),
+    refused: ({ peer }, { code, reason }) => {
+      metrics.failedAuths.inc({ door: peer.door, code });
+      log.info(
+        { event: 'connection.refused', connectionId: peer.id, source: peer.source, code, reason },
+        'refused',
+      );
+    },
+    fault,
+  };
+  const flusher = createFlusher({ clock, coalesceMs: config.websocket.coalesce });
+  const webSocketDoor = createWebSocketDoor({
+    server: httpDoor.server,
+    config: config.websocket,
+    clock,
+    flusher,
+    registry,
+    services,
+    sources: createSources(config.http.trustedProxies),
+    originAllowed: createOriginCheck(config.http.origins),
+    authenticate: services.authenticate,
+    log,
+    observe: {
+      opened: () => metrics.connectionsAccepted.inc({ door: 'websocket' }),
+      closed: (code) =>
+        metrics.disconnects.inc({ code: String(code), by: code >= 4000 ? 'gateway' : 'peer' }),
+      refused: (status) => metrics.connectionsRefused.inc({ door: 'websocket', code: String(status) }),
+    },
+  });
+
+  let state: 'new' | 'serving' | 'draining' | 'closed' = 'new';
+  let draining: Promise<void> | null = null;
+  const internalDoor = createInternalDoor({
+    config,
+    health: createHealth({
+      clock,
+      draining: () => state === 'draining',
+      checks: { store: store.probe, broker: brokerRoundTrip(broker, clock, Math.random) },
+      facts: () => ({ changes: changes.position(), connections: registry.size }),
+    }),
+    registry: metrics.registry,
+    admin: {
+      administration: createAdministration({ store, sessions, changes, clock }),
+      signingKeys,
+      connections: registry,
+      drain: {
+        draining: () => state === 'draining',
+        start: (actor) => {
+          log.warn({ event: 'drain', actor }, 'draining by command');
+          drain().catch((error: unknown) => fault('drain', error));
+        },
+      },
+      tiers: [],
+    },
+    backend: {
+      publisher: createPublisher({ channels, broker, clock }),
+      channels,
+      connections: registry,
+      accountsOf: async (userId) => (await store.users.find(userId))?.accounts ?? null,
+    },
+    adminToken,
+    backendToken,
+    log,
+    observe: observeHttp('internal'),
+  });
+
+  async function start(): Promise<GatewayUrls> {
+    const internal = await internalDoor.listen();
+    const open = await httpDoor.listen();
+    const host = urlHost(open.host);
+    publicHosts = [`${host}:${open.port}`, `localhost:${open.port}`];
+    state = 'serving';
+    return {
+      rest: `http://${host}:${open.port}`,
+      websocket: `ws://${host}:${open.port}/ws`,
+      socketio: `http://${host}:${open.port}`,
+      internal: `http://${urlHost(internal.host)}:${internal.port}`,
+    };
+  }
+
+  function drain(): Promise<void> {
+    draining ??= (async () => {
+      if (state === 'closed') return;
+      state = 'draining';
+      webSocketDoor.stopAccepting();
+      const limit = new Promise<void>((done) => void clock.after(config.drain.limit * 1000, done));
+      await Promise.race([webSocketDoor.closeAll(CLOSE.restart, config.drain.window * 1000), limit]);
+      await close();
+    })();
+    return draining;
+  }
+
+  let closing: Promise<void> | null = null;
+  function close(): Promise<void> {
+    closing ??= (async () => {
+      state = 'closed';
+      webSocketDoor.close();
+      await httpDoor.close();
+      await internalDoor.close();
+      forwarder?.close();
+      flusher.close();
+      registry.close();
+      hub.close();
+      identity.close();
+      await broker.close();
+      await store.close();
+    })();
+    return closing;
+  }
+
+  return {
+    config,
+    credentials: { admin: { tokenFile: adminToken.path }, backend: { tokenFile: backendToken.path } },
+    start,
+    drain,
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** An address as it stands in a URL; one that means "everywhere" is reached on loopback. */
+function urlHost(address: string): string {
+  if (address === '0.0.0.0' || address === '::') return '127.0.0.1';
+  return address.includes(':') ? `[${address}]` : address;
+}

@@ -1,0 +1,239 @@
+/**
+ * Tokens that somebody signed with their own API key (seed 003): verified by the key record and by nothing that
+ * the token says about itself. The order of the checks is their cost: size, shape, name, limiter, signature (R27).
+ */
+import type { KeyObject } from 'node:crypto';
+import { Refusal } from '@countersign/protocol';
+import {
+  checkApiKeyClaims,
+  type ParsedJwt,
+  type PublicJwk,
+  parseCompact,
+  readKid,
+  replayId,
+  TokenError,
+} from '@countersign/tokens';
+import { publicKeyObject, verifyParsed } from '@countersign/tokens/node';
+import { createAllowList } from '../operations/address.ts';
+import type { Clock } from '../operations/clock.ts';
+import type { Config } from '../operations/config.ts';
+import type { ApiKey, Store } from '../store/store.ts';
+import type { AccessChanges } from './access-changes.ts';
+import type { BearerContext, BearerScheme } from './authenticate.ts';
+import type { Directory } from './directory.ts';
+import type { FailureLimiter } from './failure-limiter.ts';
+import type { Authentication, Permission, Principal } from './principal.ts';
+import type { ReplayCache } from './replay-cache.ts';
+
+/** What a scope lets a key do, of what its owner may do. */
+export const SCOPES: Readonly<Record<ApiKey['scopes'][number], readonly Permission[]>> = {
+  view: ['market_data', 'account_updates'],
+  trade: ['trading'],
+  transfer: ['transfer'],
+};
+
+export interface ApiKeyScheme extends BearerScheme {
+  /** The principal that a key stands for at an address, as things are now; null if it has no access left. */
+  principal(keyId: string, address: string): Promise<Principal | null>;
+  /** Makes a key that was just registered known at once, even if its name was tried before. */
+  registered(name: string): void;
+}
+
+interface LoadedKey {
+  record: ApiKey;
+  publicKey: KeyObject;
+  allows: (address: string) => boolean;
+}
+
+/** Keys and unknown names remembered; the oldest is forgotten first. */
+const MAX_KEYS = 20_000;
+const MAX_UNKNOWN = 10_000;
+/** Milliseconds that the clock of a signer with a strict key may be ahead. */
+const STRICT_LEEWAY = 1000;
+/** Milliseconds for which a name that does not exist is not looked up again (R10). */
+const UNKNOWN_FOR = 2000;
+
+export function createApiKeyScheme({
+  store,
+  changes,
+  directory,
+  replay,
+  failures,
+  clock,
+  config,
+  hosts,
+}: {
+  store: Pick<Store, 'apiKeys'>;
+  changes: AccessChanges;
+  directory: Directory;
+  replay: ReplayCache;
+  /** Counts bad signatures by key and address, so that nobody can lock a key's owner out from elsewhere. */
+  failures: FailureLimiter;
+  clock: Clock;
+  config: Config['keys'];
+  /** Hosts, with port, that this gateway answers to. */
+  hosts: () => readonly string[];
+}): ApiKeyScheme {
+  const byName = new Map<string, LoadedKey>();
+  const nameOf = new Map<string, string>();
+  const unknown = new Map<string, number>();
+
+  changes.onChange((change) => {
+    if (change.kind !== 'api-key-changed' && change.kind !== 'api-key-ended') return;
+    const name = nameOf.get(change.subject);
+    if (name !== undefined) byName.delete(name);
+  });
+
+  async function load(name: string): Promise<LoadedKey | null> {
+    const position = changes.position();
+    const record = await store.apiKeys.findByName(name);
+    if (record === null) {
+      unknown.set(name, clock.monotonic() + UNKNOWN_FOR);
+      trim(unknown, MAX_UNKNOWN);
+      return null;
+    }
+    const loaded = {
+      record,
+      publicKey: publicKeyObject(JSON.parse(record.publicJwk) as PublicJwk),
+      allows: createAllowList(record.allowedIps),
+    };
+    nameOf.set(record.keyId, name);
+    trim(nameOf, MAX_KEYS);
+    // A change that arrived while the store was read may not be in what was read: do not keep it (R12).
+    if (changes.position() === position) {
+      byName.set(name, loaded);
+      trim(byName, MAX_KEYS);
+    }
+    return loaded;
+  }
+
+  async function find(name: string): Promise<LoadedKey | null> {
+    const known = byName.get(name);
+    if (known !== undefined) return known;
+    const until = unknown.get(name);
+    if (until !== undefined && until > clock.monotonic()) return null;
+    return load(name);
+  }
+
+  function usable({ record, allows }: LoadedKey, address: string): string | null {
+    if (record.deletedAt !== null) return 'the key was deleted';
+    if (!record.enabled) return 'the key is disabled';
+    if (record.expiresAt !== null && record.expiresAt <= clock.now()) return 'the key has expired';
+    return allows(address) ? null : "the address is not on the key's allow list";
+  }
+
+  async function principalOf(loaded: LoadedKey): Promise<Principal | null> {
+    const { record } = loaded;
+    const owner = await directory.principal(record.userId, { kind: 'api-key', keyId: record.keyId });
+    if (owner === null) return null;
+    const granted = new Set(record.scopes.flatMap((scope) => SCOPES[scope]));
+    const permissions = new Set([...owner.permissions].filter((permission) => granted.has(permission)));
+    return { ...owner, permissions, tier: record.tier ?? owner.tier };
+  }
+
+  function checkReplay(parsed: ParsedJwt, { record }: LoadedKey, context: BearerContext): void {
+    const { exp, nbf, iat } = parsed.claims as { exp: number; nbf?: number; iat?: number };
+    const until = (exp + config.leeway + 1) * 1000;
+    const id = replayId(parsed);
+    if (record.replay === 'reuse') {
+      if (!replay.bind(id, context.source, until))
+        throw refusal('the token was first shown from another address');
+      return;
+    }
+    // R22: what this cache cannot remember it may not let pass. A token cannot have been spent much before it
+    // was valid, so the narrower leeway of strict keys is also how long they wait after the cache was lost.
+    const signed = (nbf ?? iat ?? 0) * 1000;
+    if (signed > clock.now() + STRICT_LEEWAY) throw refusal('the token is not valid yet');
+    if (signed < replay.epoch + STRICT_LEEWAY) throw refusal('the token is older than the replay cache');
+    if (!replay.spend(id, until)) throw refusal('the token was used before');
+  }
+
+  async function verify(token: string, context: BearerContext): Promise<LoadedKey> {
+    // The C++ sample's nonce is raw bytes: its header is not UTF-8 and must be read all the same.
+    const parsed = parseCompact(token, { lenientHeaderText: true });
+    const name = readKid(parsed);
+    const loaded = await find(name);
+    if (loaded === null) throw refusal('no such key');
+    const suspect = `${loaded.record.keyId} ${context.source}`;
+    failures.check(suspect);
+    try {
+      verifyParsed(parsed, { alg: loaded.record.alg, key: loaded.publicKey });
+    } catch (error) {
+      failures.fail(suspect);
+      throw error;
+    }
+    const rules = {
+      now: clock.now() / 1000,
+      leeway: config.leeway,
+      maxLife: config.maxLife,
+      issuers: config.issuers,
+      audiences: config.audiences,
+    };
+    if (context.door === 'rest') {
+      const { method = '', path = '', host } = context;
+      checkApiKeyClaims(parsed, { ...rules, kind: 'rest', method, path, hosts: acceptedHosts(host) });
+    } else checkApiKeyClaims(parsed, { ...rules, kind: 'websocket' });
+    const problem = usable(loaded, context.address);
+    if (problem !== null) throw refusal(problem);
+    checkReplay(parsed, loaded, context);
+    return loaded;
+  }
+
+  /** The `Host` header counts only if it names this gateway: otherwise a token for another service would fit. */
+  function acceptedHosts(host: string | undefined): string[] {
+    const own = [...hosts(), ...config.hosts];
+    return host !== undefined && isLoopback(host) && !own.includes(host) ? [...own, host] : own;
+  }
+
+  return {
+    claims: (token) => {
+      const name = kidOf(token);
+      return name !== null && (name.includes('/') || UUID.test(name));
+    },
+
+    async authenticate(token, context): Promise<Authentication> {
+      if (!changes.fresh())
+        throw new Refusal('unavailable', 'revocations cannot be confirmed', { retryAfter: 1 });
+      try {
+        const loaded = await verify(token, context);
+        const principal = await principalOf(loaded);
+        if (principal === null) throw refusal('the owner has no access');
+        // The proof counts for the message it came in; what it opened lasts until the key itself ends (C5).
+        return { principal, expiresAt: null, endsAt: loaded.record.expiresAt };
+      } catch (error) {
+        if (error instanceof TokenError) throw refusal(`${error.code}: ${error.message}`);
+        throw error;
+      }
+    },
+
+    async principal(keyId, address) {
+      const name = nameOf.get(keyId);
+      const loaded = name === undefined ? null : await find(name);
+      if (loaded === null || usable(loaded, address) !== null) return null;
+      return principalOf(loaded);
+    },
+
+    registered: (name) => void unknown.delete(name),
+  };
+}
+
+/** One answer for every reason (R18); the reason is for the log. */
+const refusal = (reason: string): Refusal => new Refusal('unauthorized', `api key: ${reason}`);
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+const isLoopback = (host: string): boolean => /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/.test(host);
+
+/** Looks at the unverified header only to tell whose rules apply. */
+function kidOf(token: string): string | null {
+  const end = token.indexOf('.');
+  if (end <= 0 || end > 2048) return null;
+  const text = Buffer.from(token.slice(0, end), 'base64url').toString('latin1');
+  return /"kid"\s*:\s*"((?:[^"\\]|\\\/){1,200})"/.exec(text)?.[1]?.replaceAll('\\/', '/') ?? null;
+}
+
+function trim<K, V>(map: Map<K, V>, most: number): void {
+  if (map.size <= most) return;
+  const oldest = map.keys().next();
+  if (!oldest.done) map.delete(oldest.value);
+}
