@@ -32,7 +32,11 @@ export const serveCommand = defineCommand({
       valueHint: 'text',
       description: 'Seed of the sandbox: the same seed gives the same market',
     },
-    rate: { type: 'string', valueHint: 'n', description: 'Things that happen in the sandbox per second (default: 60)' },
+    rate: {
+      type: 'string',
+      valueHint: 'n',
+      description: 'Things that happen in the sandbox per second (default: 60)',
+    },
     'log-level': {
       type: 'string',
       valueHint: 'level',
