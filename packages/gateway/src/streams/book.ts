@@ -12,14 +12,24 @@ interface Level {
   quantity: string;
 }
 
-/** One side. Keys are kept worst first: most changes are near the best price, and there few keys have to move. */
+/** Keys that may change before the order is brought up to date, at the least. */
+const UNSORTED = 1024;
+
+/**
+ * One side. The order matters only to whoever looks, and looks are rare beside changes: so changes go to a
+ * map, and the next look merges the keys that came and went into the order of the last one.
+ */
 class Side {
   readonly #levels = new Map<string, Level>();
-  #keys: string[] = [];
-  readonly #bestIsHighest: boolean;
+  readonly #direction: 1 | -1;
+  /** Best first; right but for the keys in `#moved`. */
+  #order: string[] = [];
+  /** Keys that came or went since `#order` was made. */
+  #moved = new Set<string>();
 
-  constructor(bestIsHighest: boolean) {
-    this.#bestIsHighest = bestIsHighest;
+  /** @param direction 1 if the lowest price is the best, -1 if the highest is */
+  constructor(direction: 1 | -1) {
+    this.#direction = direction;
   }
 
   get size(): number {
@@ -34,38 +44,48 @@ class Side {
       return;
     }
     this.#levels.set(key, { price, quantity });
-    this.#keys.splice(this.#place(key), 0, key);
+    this.#move(key);
   }
 
   delete(key: string): void {
-    if (this.#levels.delete(key)) this.#keys.splice(this.#place(key), 1);
+    if (this.#levels.delete(key)) this.#move(key);
   }
 
   clear(): void {
     this.#levels.clear();
-    this.#keys = [];
+    this.#order = [];
+    this.#moved = new Set();
   }
 
   best(depth: number): Level[] {
-    const count = Math.min(depth, this.#keys.length);
+    this.#sort();
+    const count = Math.min(depth, this.#order.length);
     const out = new Array<Level>(count);
-    for (let i = 0; i < count; i++) {
-      out[i] = this.#levels.get(this.#keys[this.#keys.length - 1 - i]!)!;
-    }
+    for (let i = 0; i < count; i++) out[i] = this.#levels.get(this.#order[i]!)!;
     return out;
   }
 
-  /** Index of the key, or where it would go. */
-  #place(key: string): number {
-    let low = 0;
-    let high = this.#keys.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      const other = this.#keys[middle]!;
-      if (this.#bestIsHighest ? other < key : other > key) low = middle + 1;
-      else high = middle;
+  #move(key: string): void {
+    this.#moved.add(key);
+    // Keys that come and go between two looks must not pile up; doing it this rarely costs nothing per change.
+    if (this.#moved.size > UNSORTED + this.#order.length) this.#sort();
+  }
+
+  #sort(): void {
+    if (this.#moved.size === 0) return;
+    const moved = this.#moved;
+    this.#moved = new Set();
+    const compare = (a: string, b: string) => (a < b ? -this.#direction : this.#direction);
+    const came = [...moved].filter((key) => this.#levels.has(key)).sort(compare);
+    const order: string[] = [];
+    let next = 0;
+    for (const key of this.#order) {
+      if (moved.has(key)) continue;
+      while (next < came.length && compare(came[next]!, key) < 0) order.push(came[next++]!);
+      order.push(key);
     }
-    return low;
+    while (next < came.length) order.push(came[next++]!);
+    this.#order = order;
   }
 }
 
@@ -74,8 +94,8 @@ class Side {
  * shown as they were last written.
  */
 export class Book {
-  readonly #bids = new Side(true);
-  readonly #asks = new Side(false);
+  readonly #bids = new Side(-1);
+  readonly #asks = new Side(1);
   readonly #most: number;
 
   /** @param most levels per side; a change that would exceed it is refused. Default 100,000 */

@@ -172,7 +172,8 @@ class FrameQueue implements Outbox, Flushable {
   #look(): void {
     this.#backlog = this.#sink.backlog;
     const behind = this.#bytes + this.#backlog;
-    if (behind < this.#allowance) this.#allowance = behind;
+    // No more of the unit can be left than there is in all; a reader that is hardly behind has had it.
+    this.#allowance = behind <= this.#soft ? 0 : Math.min(this.#allowance, behind);
   }
 
   #overflow(): void {
