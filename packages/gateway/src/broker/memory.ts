@@ -88,7 +88,12 @@ export function createMemoryBroker(options: MemoryBrokerOptions): Broker {
     const stream: StreamId = `${draft.channel}/${draft.key}`;
     const log = open(stream, channels.get(draft.channel)?.history ?? 0);
     log.sequence++;
-    const publication: Publication = { ...draft, epoch: log.epoch, sequence: log.sequence };
+    const { channel, key, time, data, item, action, remove } = draft;
+    // Member by member: several times faster than spreading, on the path of every publication.
+    const publication: Publication = { epoch: log.epoch, sequence: log.sequence, channel, key, time, data };
+    if (item !== undefined) publication.item = item;
+    if (action !== undefined) publication.action = action;
+    if (remove !== undefined) publication.remove = remove;
     log.history.push(publication);
     outgoing.push(publication);
     deliverAll();

@@ -117,6 +117,7 @@ export class Book {
    */
   apply(change: BookChange): void {
     const { levels } = change;
+    if (!Array.isArray(levels)) throw malformed();
     const keys = new Array<string>(levels.length);
     for (let i = 0; i < levels.length; i++) keys[i] = checkLevel(levels[i]!);
     if (change.reset === true) {

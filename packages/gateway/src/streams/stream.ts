@@ -1,10 +1,10 @@
 /** What this node knows of one stream: where it stands, and the state that a new subscriber needs. */
 import type { History } from '../broker/broker.ts';
 import { Ring } from '../broker/ring.ts';
-import { Book, readBookChange } from './book.ts';
+import { Book } from './book.ts';
 import type { Channel } from './channel.ts';
 import type { Snapshot } from './encoder.ts';
-import { type Position, type Publication, type StreamId, streamId } from './publication.ts';
+import { type BookChange, type Position, type Publication, type StreamId, streamId } from './publication.ts';
 
 export interface StreamLimits {
   /** Most items in one stream; beyond it the one longest without a publication is dropped. Default 10,000. */
@@ -44,6 +44,7 @@ export class Stream {
   /** For `latest`; longest without a publication first. */
   readonly #items = new Map<string, Publication>();
   readonly #books = new Map<string, KeptBook>();
+  #newestBook: string | null = null;
   /** False when some of the stream's past is lost: then an item without a kept book does not begin empty. */
   #wholePast = true;
   #time: number | null = null;
@@ -151,20 +152,32 @@ export class Stream {
   #foldBook(publication: Publication): Effect {
     const item = publication.item ?? '';
     const kept = this.#books.get(item);
-    this.#books.delete(item);
-    if (publication.remove === true) return kept || this.#wholePast ? 'show' : 'hide';
+    if (publication.remove === true) {
+      this.#books.delete(item);
+      return kept || this.#wholePast ? 'show' : 'hide';
+    }
+    const begins = kept === undefined && !this.#wholePast;
     try {
-      const change = readBookChange(publication.data);
-      if (kept === undefined && !this.#wholePast && change.reset !== true) return 'hide';
-      const book = kept?.book ?? new Book(this.#limits.levels);
-      book.apply(change);
-      this.#books.set(item, { book, time: publication.time });
-      if (this.#books.size > this.#limits.items) dropOldest(this.#books);
-      return kept === undefined && !this.#wholePast ? 'resync' : 'show';
+      const change = publication.data as unknown as BookChange;
+      if (begins && change.reset !== true) return 'hide';
+      this.#keep(item, kept ?? { book: new Book(this.#limits.levels), time: 0 }).book.apply(change);
     } catch {
+      this.#books.delete(item);
       this.#wholePast = false;
       return 'resync';
     }
+    this.#books.get(item)!.time = publication.time;
+    return begins ? 'resync' : 'show';
+  }
+
+  /** Puts a book at the end of the line of those to be dropped. */
+  #keep(item: string, kept: KeptBook): KeptBook {
+    if (this.#newestBook === item && this.#books.has(item)) return kept;
+    this.#newestBook = item;
+    this.#books.delete(item);
+    this.#books.set(item, kept);
+    if (this.#books.size > this.#limits.items) dropOldest(this.#books);
+    return kept;
   }
 }
 

@@ -19,7 +19,12 @@ export interface BrokerUnderTest {
   pass?: (ms: number) => void;
 }
 
-const draft = (n: number, key = 'ETH-USD', channel = 'trades'): Draft => ({ channel, key, time: n, data: { n } });
+const draft = (n: number, key = 'ETH-USD', channel = 'trades'): Draft => ({
+  channel,
+  key,
+  time: n,
+  data: { n },
+});
 const numbers = (publications: readonly Publication[]) => publications.map(({ data }) => data.n);
 
 /** @param make a broker over {@link contractChannels} that nothing else publishes to */
@@ -44,7 +49,12 @@ export function brokerContract(name: string, make: () => Promise<BrokerUnderTest
     }
 
     test('sequences begin at 1 and are consecutive in each stream by itself', async () => {
-      const receipts = await broker.publish([draft(1), draft(2, 'BTC-USD'), draft(3), draft(4, 'ETH-USD', 'level2')]);
+      const receipts = await broker.publish([
+        draft(1),
+        draft(2, 'BTC-USD'),
+        draft(3),
+        draft(4, 'ETH-USD', 'level2'),
+      ]);
       expect(receipts.map(({ stream, sequence }) => [stream, sequence])).toEqual([
         ['trades/ETH-USD', 1],
         ['trades/BTC-USD', 1],
@@ -72,7 +82,10 @@ export function brokerContract(name: string, make: () => Promise<BrokerUnderTest
 
     test('history after the newest position is complete and empty', async () => {
       const [receipt] = await broker.publish([draft(1)]);
-      expect(await broker.history('trades/ETH-USD', receipt!)).toMatchObject({ complete: true, publications: [] });
+      expect(await broker.history('trades/ETH-USD', receipt!)).toMatchObject({
+        complete: true,
+        publications: [],
+      });
     });
 
     test('history from the beginning is complete until something was dropped', async () => {
@@ -101,7 +114,10 @@ export function brokerContract(name: string, make: () => Promise<BrokerUnderTest
       const head = await broker.head('forgetful/x');
       expect(head.sequence).toBe(2);
       expect(await broker.history('forgetful/x', head)).toMatchObject({ complete: true, publications: [] });
-      expect(await broker.history('forgetful/x', { ...head, sequence: 1 })).toMatchObject({ complete: false, tail: [] });
+      expect(await broker.history('forgetful/x', { ...head, sequence: 1 })).toMatchObject({
+        complete: false,
+        tail: [],
+      });
     });
 
     test('a stream that never had a publication stands at sequence 0', async () => {
@@ -122,7 +138,9 @@ export function brokerContract(name: string, make: () => Promise<BrokerUnderTest
       if (pass === undefined) return context.skip();
       await broker.publish([draft(1)], { idempotencyKey: 'k' });
       pass(5 * 60_000 - 1);
-      expect((await broker.publish([draft(1)], { idempotencyKey: 'k' }))[0]).toMatchObject({ duplicate: true });
+      expect((await broker.publish([draft(1)], { idempotencyKey: 'k' }))[0]).toMatchObject({
+        duplicate: true,
+      });
       pass(1);
       const [receipt] = await broker.publish([draft(1)], { idempotencyKey: 'k' });
       expect(receipt).toMatchObject({ sequence: 2, duplicate: false });

@@ -42,12 +42,26 @@ describe('decimals', () => {
     );
   });
 
-  test.each(['', '.', '1.', '.5', '-1', '+1', '1e5', '1.2.3', ' 1', '1 ', '1,5', 'NaN', 'Infinity', '0x1', '١', '1'.repeat(41)])(
-    'refuses %j',
-    (text) => {
-      expect(() => canonicalDecimal(text)).toThrow(Refusal);
-    },
-  );
+  test.each([
+    '',
+    '.',
+    '1.',
+    '.5',
+    '-1',
+    '+1',
+    '1e5',
+    '1.2.3',
+    ' 1',
+    '1 ',
+    '1,5',
+    'NaN',
+    'Infinity',
+    '0x1',
+    '١',
+    '1'.repeat(41),
+  ])('refuses %j', (text) => {
+    expect(() => canonicalDecimal(text)).toThrow(Refusal);
+  });
 });
 
 /** The slowest book that could be right: a list, sorted by exact value each time. */
@@ -56,7 +70,9 @@ class NaiveBook {
   apply(reset: boolean, changes: BookLevel[]): void {
     if (reset) this.levels = [];
     for (const change of changes) {
-      this.levels = this.levels.filter(([side, price]) => side !== change[0] || scaled(price) !== scaled(change[1]));
+      this.levels = this.levels.filter(
+        ([side, price]) => side !== change[0] || scaled(price) !== scaled(change[1]),
+      );
       if (scaled(change[2]) !== 0n) this.levels.push(change);
     }
   }
@@ -85,9 +101,15 @@ describe('the book', () => {
   test('equals a naive model after any changes', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.record({ reset: fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, fc.constant(true)), levels: fc.array(level, { maxLength: 8 }) }), {
-          maxLength: 30,
-        }),
+        fc.array(
+          fc.record({
+            reset: fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, fc.constant(true)),
+            levels: fc.array(level, { maxLength: 8 }),
+          }),
+          {
+            maxLength: 30,
+          },
+        ),
         (changes) => {
           const book = new Book();
           const naive = new NaiveBook();
@@ -104,7 +126,12 @@ describe('the book', () => {
 
   test('holds a price once, however it is spelled, and shows the last spelling', () => {
     const book = new Book();
-    book.apply({ levels: [['bid', '1.50', '2'], ['bid', '01.5', '3.0']] });
+    book.apply({
+      levels: [
+        ['bid', '1.50', '2'],
+        ['bid', '01.5', '3.0'],
+      ],
+    });
     expect(book.levels()).toEqual([['bid', '01.5', '3.0']]);
     book.apply({ levels: [['bid', '1.5', '0.000']] });
     expect(book.levels()).toEqual([]);
@@ -113,13 +140,27 @@ describe('the book', () => {
   test('applies nothing of a malformed change', () => {
     const book = new Book();
     book.apply({ levels: [['bid', '1', '1']] });
-    expect(() => book.apply({ reset: true, levels: [['bid', '2', '2'], ['ask', '1e9', '1']] })).toThrow(Refusal);
+    expect(() =>
+      book.apply({
+        reset: true,
+        levels: [
+          ['bid', '2', '2'],
+          ['ask', '1e9', '1'],
+        ],
+      }),
+    ).toThrow(Refusal);
     expect(book.levels()).toEqual([['bid', '1', '1']]);
   });
 
   test('refuses to grow beyond its limit', () => {
     const book = new Book(2);
-    book.apply({ levels: [['bid', '1', '1'], ['bid', '2', '1'], ['ask', '3', '1']] });
+    book.apply({
+      levels: [
+        ['bid', '1', '1'],
+        ['bid', '2', '1'],
+        ['ask', '3', '1'],
+      ],
+    });
     expect(() => book.apply({ levels: [['bid', '1.5', '1']] })).toThrow(Refusal);
   });
 
@@ -140,7 +181,13 @@ describe('the book', () => {
 describe('the checksum', () => {
   test('is CRC-32 of the documented text', () => {
     const book = new Book();
-    book.apply({ levels: [['bid', '99', '1.0'], ['ask', '101', '3'], ['bid', '0100.50', '2']] });
+    book.apply({
+      levels: [
+        ['bid', '99', '1.0'],
+        ['ask', '101', '3'],
+        ['bid', '0100.50', '2'],
+      ],
+    });
     expect(book.checksum()).toBe(crc32('100.5:2|99:1|101:3'));
     // The well-known check value, so that "CRC-32" means the one of zlib.
     expect(crc32('123456789')).toBe(0xcbf43926);

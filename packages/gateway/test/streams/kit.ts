@@ -1,7 +1,7 @@
 /** What the tests of streams share: a sink that can stop taking bytes, and frames that a test can read back. */
 import { createFakeClock } from '../../../testkit/src/fake-clock.ts';
-import { createMemoryBroker } from '../../src/broker/memory.ts';
 import type { Broker } from '../../src/broker/broker.ts';
+import { createMemoryBroker } from '../../src/broker/memory.ts';
 import { type ChannelTable, channelTable } from '../../src/streams/channel.ts';
 import type { Encoder } from '../../src/streams/encoder.ts';
 import { createFlusher } from '../../src/streams/flusher.ts';
@@ -49,7 +49,15 @@ export class TestSink implements Sink {
 }
 
 export type Frame =
-  | { kind: 'publication'; epoch: string; sequence: number; key: string; item: string; remove: boolean; data: JsonObject }
+  | {
+      kind: 'publication';
+      epoch: string;
+      sequence: number;
+      key: string;
+      item: string;
+      remove: boolean;
+      data: JsonObject;
+    }
   | {
       kind: 'snapshot';
       epoch: string;
@@ -68,12 +76,31 @@ export function lineEncoder(): Encoder & { encoded: number } {
     encoded: 0,
     publication(_, { channel, key, epoch, sequence, item, remove, data }) {
       this.encoded++;
-      const frame = { kind: 'publication', channel, epoch, sequence, key, item: item ?? '', remove: remove === true, data };
+      const frame = {
+        kind: 'publication',
+        channel,
+        epoch,
+        sequence,
+        key,
+        item: item ?? '',
+        remove: remove === true,
+        data,
+      };
       return line(frame);
     },
     snapshot({ channel, key, position, publications, books }, resync) {
       this.encoded++;
-      return [line({ kind: 'snapshot', channel: channel.name, ...position, key, resync, publications, books: [...books] })];
+      return [
+        line({
+          kind: 'snapshot',
+          channel: channel.name,
+          ...position,
+          key,
+          resync,
+          publications,
+          books: [...books],
+        }),
+      ];
     },
   };
 }
@@ -158,5 +185,7 @@ export const parse = (chunks: readonly Uint8Array[]): Frame[] =>
 /** Sequences of publications, and snapshots as text: what most tests look at. */
 export const brief = (frames: readonly Frame[]): (number | string)[] =>
   frames.map((frame) =>
-    frame.kind === 'publication' ? frame.sequence : `${frame.resync ? 'resync' : 'snapshot'} ${frame.sequence}`,
+    frame.kind === 'publication'
+      ? frame.sequence
+      : `${frame.resync ? 'resync' : 'snapshot'} ${frame.sequence}`,
   );

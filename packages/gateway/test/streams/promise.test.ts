@@ -230,7 +230,9 @@ const step = fc.oneof(
 
 function run(steps: readonly (typeof step extends fc.Arbitrary<infer S> ? S : never)[]): Node {
   const node = setup({ held: 6, tail: 3 });
-  const publishers = new Map((['ticker', 'level2', 'trades'] as const).map((kind) => [kind, new Publisher(kind)]));
+  const publishers = new Map(
+    (['ticker', 'level2', 'trades'] as const).map((kind) => [kind, new Publisher(kind)]),
+  );
   const all = Array.from({ length: clients }, () => new Client(node, publishers, 700));
   // A witness that is never slow: it must see everything whatever the others do.
   const witness = new Client(node, publishers, 1e6);
@@ -239,7 +241,8 @@ function run(steps: readonly (typeof step extends fc.Arbitrary<infer S> ? S : ne
   let n = 0;
   for (const one of steps) {
     if (one.do === 'publish') {
-      for (let i = 0; i < one.times; i++) publishers.get(one.kind)!.publish(node, ++n, one.item, one.what + i);
+      for (let i = 0; i < one.times; i++)
+        publishers.get(one.kind)!.publish(node, ++n, one.item, one.what + i);
       witness.receive();
       for (const client of all) if (client.reader?.sink.stalled === false) client.receive();
       continue;
@@ -280,5 +283,6 @@ test('every reader sees each publication once and in order, or is told, whatever
   );
   // The walk must have been through the places that it is about.
   expect(seen.faults).toBe(0);
-  for (const name of ['delivered', 'conflated', 'resynced', 'cut'] as const) expect(seen[name]).toBeGreaterThan(5);
+  for (const name of ['delivered', 'conflated', 'resynced', 'cut'] as const)
+    expect(seen[name]).toBeGreaterThan(5);
 });

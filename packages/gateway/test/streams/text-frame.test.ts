@@ -1,7 +1,7 @@
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { textFrame } from '../../src/streams/text-frame.ts';
@@ -29,7 +29,9 @@ test('a real client reads every length of frame, alone and joined to others', as
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`, { perMessageDeflate: false });
+  const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`, {
+    perMessageDeflate: false,
+  });
   const got: string[] = [];
   await new Promise<void>((resolve, reject) => {
     client.on('error', reject);
