@@ -4,14 +4,23 @@
  * enters the hashed bytes (R29).
  */
 import { Refusal } from '@countersign/protocol';
-import { fromHex, parseAddress, ready, TokenError, verifyWalletSignature } from '@countersign/tokens';
+import { fromHex, ready, verifyWalletSignature } from '@countersign/tokens';
 import type { Clock } from '../operations/clock.ts';
 import type { Config } from '../operations/config.ts';
 import type { Challenge, Session, Store, User } from '../store/store.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import { challengeContext, challengeDigest, challengeText } from './challenge.ts';
-import { type ContractWallets, MAX_CONTRACT_SIGNATURE } from './contract-wallet.ts';
+import type { ContractWallets } from './contract-wallet.ts';
 import type { FailureLimiter } from './failure-limiter.ts';
+import {
+  addressOf,
+  chainOf,
+  nameOf,
+  nonceOf,
+  profileOf,
+  signatureOf,
+  userAgentOf,
+} from './login-parameters.ts';
 import type { SessionDeadlines } from './session-deadlines.ts';
 import { newRefreshSecret, refreshDigest, type SignedIn } from './sessions.ts';
 
@@ -54,10 +63,6 @@ export interface WalletLogin {
   complete(request: VerifyRequest): Promise<SignedIn>;
 }
 
-const MAX_NAME = 64;
-const MAX_USER_AGENT = 256;
-const MAX_NONCE_TEXT = 66;
-const MAX_SIGNATURE_TEXT = 2 + 2 * MAX_CONTRACT_SIGNATURE;
 const ACTIVE = 1;
 /** Draws of a nonce before giving up: at four bytes an address would need millions of logins for two misses. */
 const MAX_DRAWS = 8;
@@ -96,7 +101,7 @@ export function createWalletLogin({
     });
 
   async function refuse(address: string, request: VerifyRequest, reason: string): Promise<never> {
-    failures.fail(request.source);
+    failures.fail(`${request.source} ${address}`);
     await audit('login.refused', 'anonymous', address, request.source, {
       reason,
       userAgent: userAgentOf(request.userAgent),
@@ -186,9 +191,11 @@ export function createWalletLogin({
 
     async complete(request) {
       const address = addressOf(request.addr);
-      const nonce = textOf(request.nonceHash, 'nonceHash', MAX_NONCE_TEXT).toLowerCase().replace(/^0x/, '');
-      const signature = textOf(request.signature, 'signature', MAX_SIGNATURE_TEXT);
-      failures.check(request.source);
+      const nonce = nonceOf(request.nonceHash);
+      const signature = signatureOf(request.signature);
+      // By source and address: neither a neighbour behind the same address nor a stranger elsewhere who fails can
+      // keep the owner of a wallet out.
+      failures.check(`${request.source} ${address}`);
       // Before any work on the signature: of many equal requests one gets the challenge, and a wrong signature
       // has used it up (R30).
       const challenge = await store.challenges.spend(address, nonce, clock.now());
@@ -221,52 +228,3 @@ interface Proof {
   /** Kept for contract wallets only, which are asked again at each refresh. */
   signature: Uint8Array | null;
 }
-
-const invalid = (message: string): Refusal => new Refusal('invalid_request', message, { message });
-
-function addressOf(addr: unknown): string {
-  try {
-    return parseAddress(addr as string);
-  } catch (error) {
-    if (!(error instanceof TokenError)) throw error;
-    throw invalid(
-      'addr must be an Ethereum address: 0x and 40 hex digits, with a right checksum if mixed case',
-    );
-  }
-}
-
-function chainOf(chainId: unknown, served: readonly number[]): number {
-  if (chainId === undefined || chainId === null || chainId === '') return served[0] as number;
-  const text = typeof chainId === 'number' ? String(chainId) : chainId;
-  if (typeof text !== 'string' || !/^(0[xX][0-9a-fA-F]{1,13}|[0-9]{1,15})$/.test(text))
-    throw invalid('chainId must be a number, decimal or 0x hex');
-  const id = Number(text);
-  if (!served.includes(id)) throw new Refusal('unknown_chain', 'chain is not configured');
-  return id;
-}
-
-function profileOf(profile: unknown): Challenge['profile'] {
-  if (profile === undefined || profile === null || profile === '') return 'eip712';
-  if (profile === 'eip712' || profile === 'eip4361') return profile;
-  throw invalid('profile must be eip712 or eip4361');
-}
-
-function nameOf(name: unknown): string | null {
-  if (name === undefined || name === null || name === '') return null;
-  if (
-    typeof name !== 'string' ||
-    [...name].length > MAX_NAME ||
-    /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u.test(name)
-  )
-    throw invalid(`name must be at most ${MAX_NAME} characters without control characters`);
-  return name;
-}
-
-function textOf(value: unknown, name: string, limit: number): string {
-  if (typeof value !== 'string' || value === '') throw invalid(`${name} is needed`);
-  if (value.length > limit) throw invalid(`${name} is too long`);
-  return value;
-}
-
-const userAgentOf = (userAgent: string | null): string | null =>
-  userAgent === null ? null : userAgent.replace(/[^\x20-\x7e]/g, '?').slice(0, MAX_USER_AGENT);

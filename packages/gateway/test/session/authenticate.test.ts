@@ -28,9 +28,10 @@ const rest: BearerContext = {
   method: 'GET',
   host: 'localhost',
   path: '/v1/user/info',
+  address: SOURCE,
   source: SOURCE,
 };
-const socket: BearerContext = { door: 'websocket', source: SOURCE };
+const socket: BearerContext = { door: 'websocket', address: SOURCE, source: SOURCE };
 
 describe('an access token', () => {
   it('stands for its user, with the accounts and access of now, until its end and leeway', async () => {
@@ -71,6 +72,8 @@ describe('an access token', () => {
   });
 });
 
+const outcomeOf = (answer: unknown): Promise<string> => Promise.resolve(answer).then(() => 'in');
+
 describe('kinds of tokens', () => {
   it('never stand in for each other', async () => {
     const signedIn = await login(house);
@@ -93,15 +96,14 @@ describe('kinds of tokens', () => {
       'socket login': (token) => house.authenticator.accessToken(token),
       REST: (token) => house.authenticator.bearer(token, rest),
       'WebSocket upgrade': (token) => house.authenticator.bearer(token, socket),
-      'Socket.IO': (token) => house.authenticator.bearer(token, { door: 'socketio', source: SOURCE }),
+      'Socket.IO': (token) =>
+        house.authenticator.bearer(token, { door: 'socketio', address: SOURCE, source: SOURCE }),
       refresh: (token) => house.sessions.refresh([token], { source: SOURCE, userAgent: 'test' }),
     };
     for (const [door, present] of Object.entries(doors))
       for (const [kind, token] of Object.entries(kinds)) {
         const fits = door === 'refresh' ? kind === 'refresh' : kind === 'access';
-        const outcome = fits
-          ? ((await present(token).then?.(() => 'in')) ?? 'in')
-          : await refusedAs(() => present(token));
+        const outcome = await (fits ? outcomeOf(present(token)) : refusedAs(() => present(token)));
         const expected = fits ? 'in' : door === 'refresh' ? 'refresh_refused' : 'unauthorized';
         expect([door, kind, outcome]).toEqual([door, kind, expected]);
       }
