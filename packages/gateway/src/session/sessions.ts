@@ -16,6 +16,7 @@ import type { AccessChanges } from './access-changes.ts';
 import type { AccessToken, AccessTokens, RefreshClaims, RefreshToken } from './access-tokens.ts';
 import type { ContractWallets } from './contract-wallet.ts';
 import { deriveKey, seal, unseal } from './key-encryption.ts';
+import { userAgentOf } from './login-parameters.ts';
 import type { SessionDeadlines } from './session-deadlines.ts';
 
 /** What a login or a refresh gives. */
@@ -202,7 +203,7 @@ export function createSessions({
   /** A token that turns up elsewhere than where the session began is worth a line for whoever investigates (R44). */
   async function noteMove(session: Session, user: User, context: RefreshContext): Promise<void> {
     const source = context.source !== session.source;
-    const userAgent = context.userAgent !== session.userAgent;
+    const userAgent = userAgentOf(context.userAgent) !== session.userAgent;
     if (!source && !userAgent) return;
     await audit('session.moved', `session:${session.sid}`, systemFor(context.source), {
       userId: user.userId,
