@@ -32,7 +32,8 @@ export function watchPrincipals(
       });
       const text = await response.text();
       if (!response.ok || text.length > BODY_MAX) throw new Error(`status ${response.status}`);
-      const { principals } = JSON.parse(text) as { principals?: unknown };
+      const { data } = JSON.parse(text) as { data?: { principals?: unknown } };
+      const principals = data?.principals;
       if (!Array.isArray(principals)) throw new Error('no list of principals');
       answered = true;
       tell(
