@@ -58,7 +58,10 @@ describe('checkApiKeyClaims', () => {
     ],
     ['uris with this request among them', { claims: { uris: ['POST x/y', URI] } }, REST],
   ];
-  it.each(accepted)('accepts %s', (_, parts, rules) => check(parts, rules));
+  it.each(accepted.map(([name, parts, rules = WS]) => [name, parts, rules] as const))(
+    'accepts %s',
+    (_, parts, rules) => check(parts, rules),
+  );
 
   const refused: readonly (readonly [string, TokenErrorCode, Parts, ApiKeyRules?])[] = [
     ['sub other than kid', 'claim', { claims: { sub: `${KID}x` } }],
@@ -97,9 +100,12 @@ describe('checkApiKeyClaims', () => {
     ['uris that are not texts', 'claim', { claims: { uris: [URI, 1] } }, REST],
     ['uris as text', 'claim', { claims: { uris: URI } }, REST],
   ];
-  it.each(refused)('refuses %s', async (_, code, parts, rules) => {
-    await expectRefusal(() => check(parts, rules), code);
-  });
+  it.each(refused.map(([name, code, parts, rules = WS]) => [name, code, parts, rules] as const))(
+    'refuses %s',
+    async (_, code, parts, rules) => {
+      await expectRefusal(() => check(parts, rules), code);
+    },
+  );
 
   it.each([
     'POST api.example.com/api/v3/brokerage/accounts',
