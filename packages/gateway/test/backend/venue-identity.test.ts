@@ -1,4 +1,4 @@
-import { createPublicKey, verify } from 'node:crypto';
+import { createPublicKey, type JsonWebKeyInput, verify } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createIdentitySigner } from '../../src/backend/venue-identity.ts';
 import type { Principal } from '../../src/session/principal.ts';
@@ -23,7 +23,7 @@ it('signs who is asking, for a minute, with a key of the published set', () => {
   const token = sign(ada);
   const [header, payload, signature] = token.split('.') as [string, string, string];
   const jwk = house.signingKeys.jwks().keys.find(({ kid }) => kid === decode(header).kid)!;
-  const key = createPublicKey({ key: jwk as unknown as JsonWebKey, format: 'jwk' } as never);
+  const key = createPublicKey({ key: jwk as unknown as JsonWebKeyInput['key'], format: 'jwk' });
   const input = Buffer.from(`${header}.${payload}`);
   expect(
     verify('sha256', input, { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(signature, 'base64url')),

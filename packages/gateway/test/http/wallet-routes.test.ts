@@ -371,6 +371,7 @@ describe('limits', () => {
         limits: {
           charge: (charged) => {
             if (charged === kind) throw new Refusal('rate_limited', 'test', { retryAfter });
+            return undefined;
           },
         },
       });

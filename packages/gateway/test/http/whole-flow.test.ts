@@ -15,7 +15,7 @@ beforeAll(async () => {
   door = createHttpDoor({
     ...house,
     profiles: house.store.users,
-    limits: { charge: () => {} },
+    limits: { charge: () => undefined },
     venue: null,
     log: pino({ level: 'silent' }),
   });

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { ERRORS, type ErrorCode, errorBody, Refusal } from '@countersign/protocol';
 import type { FastifyReply } from 'fastify';
+import type { Quota } from './services.ts';
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
 
@@ -11,7 +12,8 @@ const fixed = Object.fromEntries(
 ) as Record<ErrorCode, string>;
 
 /** Seconds for `Retry-After` (RFC 9110 section 10.2.3), never 0: a client that obeys it must not spin. */
-const retrySeconds = (refusal: Refusal): string => String(Math.max(1, Math.ceil(refusal.retryAfter ?? 1)));
+export const retrySeconds = (refusal: Refusal): string =>
+  String(Math.max(1, Math.ceil(refusal.retryAfter ?? 1)));
 
 /** Answers with a refusal. `status` differs from the row's only where HTTP has a more exact word. */
 export function sendRefusal(
@@ -29,6 +31,15 @@ export function sendRefusal(
         ? fixed[refusal.code]
         : JSON.stringify(errorBody(refusal.code, refusal.message)),
     );
+}
+
+/** Lower case: the coinbase SDK looks the names up in a plain dictionary. */
+export function sendQuota(reply: FastifyReply, quota: Quota | undefined): void {
+  if (quota === undefined) return;
+  reply
+    .header('x-ratelimit-limit', String(quota.limit))
+    .header('x-ratelimit-remaining', String(Math.max(0, Math.floor(quota.remaining))))
+    .header('x-ratelimit-reset', String(Math.max(0, Math.ceil(quota.reset))));
 }
 
 /**

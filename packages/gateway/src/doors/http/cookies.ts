@@ -1,13 +1,12 @@
 /** The refresh token's two cookies, exactly as the clients of the seeds need them (wire facts 0.4, 1.6). */
+import { REFRESH_COOKIES } from '@countersign/protocol';
 import type { FastifyReply } from 'fastify';
-
-/** In the order they are sent: one client takes the first `Set-Cookie` whatever its name (F2). */
-export const REFRESH_COOKIES = ['x_auth_refresh_token', 'refreshToken'] as const;
 
 const MAX_COOKIE_HEADER = 8 * 1024;
 
 /**
- * Sets both cookies.
+ * Sets both cookies, in the order of {@link REFRESH_COOKIES}: one client takes the first `Set-Cookie` whatever
+ * its name (F2).
  *
  * @param maxAge seconds until the refresh token ends; 0 removes the cookies
  * @param secure whether the request came over https: over plain http python-requests would keep such a cookie

@@ -24,6 +24,8 @@ export interface ListenerOptions {
 
 export interface Listener {
   fastify: FastifyInstance;
+  /** What an error means to the client; writes the log line. For scopes that word their refusals differently. */
+  refusalOf(error: unknown, request: FastifyRequest): Refusal;
   server: Server;
   /** @returns where it listens; `port` is the real one when 0 was asked for */
   listen(): Promise<{ host: string; port: number }>;
@@ -124,7 +126,7 @@ export function createListener(options: ListenerOptions): Listener {
     done();
   });
 
-  function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  function refusalOf(error: unknown, request: FastifyRequest): Refusal {
     const refusal = toRefusal(error);
     // Only named fields: a URL or a header could carry a credential (R76).
     const entry = {
@@ -139,8 +141,11 @@ export function createListener(options: ListenerOptions): Listener {
     if (refusal.code === 'internal')
       log.error({ ...entry, err: error instanceof Error ? error : undefined }, 'fault');
     else log.info(entry, 'refused');
-    return sendRefusal(reply, refusal);
+    return refusal;
   }
+
+  const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply =>
+    sendRefusal(reply, refusalOf(error, request));
 
   fastify.setErrorHandler((error, request, reply) => answerError(error, request, reply));
   fastify.setNotFoundHandler((request, reply) => {
@@ -158,6 +163,7 @@ export function createListener(options: ListenerOptions): Listener {
   return {
     fastify,
     server,
+    refusalOf,
     async listen() {
       await fastify.listen({ host: options.host, port: options.port });
       const bound = server.address();

@@ -6,6 +6,7 @@ import type { Clock } from '../../operations/clock.ts';
 import type { Config } from '../../operations/config.ts';
 import type { WalletLogin } from '../../session/wallet-login.ts';
 import { createSources } from '../source.ts';
+import { useBrokerageRoutes } from './brokerage-routes.ts';
 import { createIdentify } from './guard.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
 import { useLoginRoutes } from './login-routes.ts';
@@ -79,5 +80,11 @@ export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
     fastify.register(async (scope) => usePublicRoutes(scope, shared), { prefix });
     fastify.register(async (scope) => useValidatorRoutes(scope, shared), { prefix });
   }
+  fastify.register(
+    async (scope) => useBrokerageRoutes(scope, { ...shared, clock, refusalOf: listener.refusalOf }),
+    {
+      prefix: '/api/v3/brokerage',
+    },
+  );
   return listener;
 }

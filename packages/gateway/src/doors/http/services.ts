@@ -35,9 +35,20 @@ export interface KeySetService {
 /** What is counted against limits. `login` and `refresh` count by source alone. */
 export type Charge = 'login' | 'refresh' | 'public' | 'private';
 
+/** How much of a limit is left, as `x-ratelimit-*` headers tell it. */
+export interface Quota {
+  limit: number;
+  remaining: number;
+  /** Seconds until the limit is whole again. */
+  reset: number;
+}
+
 export interface LimitService {
-  /** @throws Refusal `rate_limited` with the seconds to wait */
-  charge(kind: Charge, source: string, principal: Principal | null): void | Promise<void>;
+  /**
+   * @returns what is left, where the limit is one that its payer is told about
+   * @throws Refusal `rate_limited` with the seconds to wait
+   */
+  charge(kind: Charge, source: string, principal: Principal | null): MaybePromise<Quota | undefined>;
 }
 
 /** @throws Refusal `upstream_timeout` or `unavailable` */

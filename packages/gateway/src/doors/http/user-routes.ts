@@ -5,6 +5,7 @@ import { decide } from '../../access/gatekeeper.ts';
 import type { Permission, Principal } from '../../session/principal.ts';
 import type { User } from '../../store/store.ts';
 import type { Sources } from '../source.ts';
+import { sendQuota } from './answers.ts';
 import { createGuard, type Identify, principalOf } from './guard.ts';
 import { forbidKeeping } from './login-routes.ts';
 import { address, paramsOf, queryText, requiredText, text } from './params.ts';
@@ -28,9 +29,16 @@ export function useUserRoutes(fastify: FastifyInstance, services: UserRouteServi
   fastify.addHook('onRequest', createGuard(services.identify));
   fastify.addHook('onRequest', (request, reply, done) => {
     forbidKeeping(reply);
-    const waiting = limits.charge('private', sources.source(request.raw), principalOf(request));
-    if (waiting instanceof Promise) waiting.then(() => done(), done);
-    else done();
+    const charged = limits.charge('private', sources.source(request.raw), principalOf(request));
+    if (charged instanceof Promise) {
+      charged.then((quota) => {
+        sendQuota(reply, quota);
+        done();
+      }, done);
+      return;
+    }
+    sendQuota(reply, charged);
+    done();
   });
 
   async function userOf(request: FastifyRequest): Promise<User> {

@@ -1,0 +1,129 @@
+/**
+ * The REST side of the API-key scheme (seed 003): `/api/v3/brokerage/*` answered by the venue, in the words that
+ * clients of that API compare (wire facts coinbase 3, "REST answers").
+ */
+import { ERRORS, Refusal } from '@countersign/protocol';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../../operations/clock.ts';
+import type { Permission, Principal } from '../../session/principal.ts';
+import type { Sources } from '../source.ts';
+import { JSON_TYPE, retrySeconds, sendQuota } from './answers.ts';
+import { createGuard, type Identify, principalOf } from './guard.ts';
+import { queryText } from './params.ts';
+import type { LimitService, VenueService } from './services.ts';
+import { require } from './user-routes.ts';
+
+export interface BrokerageRouteServices {
+  limits: LimitService;
+  identify: Identify;
+  sources: Sources;
+  venue: VenueService | null;
+  clock: Clock;
+  refusalOf(error: unknown, request: FastifyRequest): Refusal;
+}
+
+export function useBrokerageRoutes(fastify: FastifyInstance, services: BrokerageRouteServices): void {
+  const { limits, sources, venue, clock, refusalOf } = services;
+
+  fastify.setErrorHandler((error, request, reply) => sendRefusal(reply, refusalOf(error, request)));
+
+  async function passOn(request: FastifyRequest, reply: FastifyReply) {
+    if (venue === null) throw new Refusal('unavailable', 'no venue is configured', { retryAfter: 30 });
+    const url = request.raw.url ?? '/';
+    const { status, body } = await venue.rest({
+      method: request.method,
+      path: url.split('?', 1)[0]!,
+      query: queryText(url),
+      body: request.body === undefined ? null : (request.body as Record<string, unknown>),
+      principal: request.authentication?.principal ?? null,
+      requestId: request.id,
+    });
+    // A venue that does not believe the gateway is no fault of the client's token.
+    if (status === 401 || status >= 500) throw new Refusal('unavailable', `the venue answered ${status}`);
+    return reply
+      .code(status)
+      .header('content-type', JSON_TYPE)
+      .send(JSON.stringify(body ?? {}));
+  }
+
+  fastify.get('/time', async () => {
+    const now = clock.now();
+    return {
+      iso: new Date(now).toISOString().replace(/\.\d+Z$/, 'Z'),
+      epochSeconds: String(Math.floor(now / 1000)),
+      epochMillis: String(now),
+    };
+  });
+
+  fastify.get('/market/*', async (request, reply) => {
+    sendQuota(reply, await limits.charge('public', sources.source(request.raw), null));
+    return passOn(request, reply);
+  });
+
+  fastify.register(async (scope) => {
+    scope.addHook('onRequest', createGuard(services.identify));
+
+    async function admit(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      permission: Permission,
+    ): Promise<Principal> {
+      reply.header('cache-control', 'no-store');
+      const principal = principalOf(request);
+      sendQuota(reply, await limits.charge('private', sources.source(request.raw), principal));
+      require(request, permission);
+      return principal;
+    }
+
+    scope.get('/key_permissions', async (request, reply) => {
+      const { permissions } = await admit(request, reply, 'account_updates');
+      return {
+        can_view: permissions.has('account_updates'),
+        can_trade: permissions.has('trading'),
+        can_transfer: permissions.has('transfer'),
+        portfolio_uuid: '',
+        portfolio_type: 'DEFAULT',
+      };
+    });
+
+    scope.get('/*', async (request, reply) => {
+      await admit(request, reply, 'account_updates');
+      return passOn(request, reply);
+    });
+    scope.route({
+      method: ['POST', 'PUT', 'DELETE'],
+      url: '/*',
+      handler: async (request, reply) => {
+        // Everything that moves money out of reach needs more than the right to trade.
+        const moves = /(?:^|\/)(?:move_funds|transfers?|withdrawals?)(?:\/|$)/.test(
+          (request.params as { '*': string })['*'],
+        );
+        await admit(request, reply, moves ? 'transfer' : 'trading');
+        return passOn(request, reply);
+      },
+    });
+  });
+}
+
+const WORDS: Partial<Record<number, string>> = { 400: 'INVALID_ARGUMENT', 404: 'NOT_FOUND' };
+
+function sendRefusal(reply: FastifyReply, refusal: Refusal): FastifyReply {
+  const { status } = ERRORS[refusal.code];
+  const { message } = refusal;
+  reply.code(status);
+  if (status === 401) {
+    return reply.header('www-authenticate', 'Bearer').type('text/plain; charset=utf-8').send('Unauthorized');
+  }
+  if (status === 429 || status === 503) reply.header('retry-after', retrySeconds(refusal));
+  reply.header('content-type', JSON_TYPE);
+  if (status === 429) {
+    return reply.send('{"errors":[{"id":"rate_limit_exceeded","message":"Too many requests"}]}');
+  }
+  // The SDK searches these exact bytes, without a blank after the colon.
+  if (status === 403) {
+    return reply.send(
+      '{"error":"PERMISSION_DENIED","error_details":"Missing required scopes","message":"Missing required scopes"}',
+    );
+  }
+  return reply.send(JSON.stringify({ error: WORDS[status] ?? 'unknown', error_details: message, message }));
+}
