@@ -219,12 +219,10 @@ function accountRow(venue: Brokerage, owner: string, currency: string, now: numb
 function pricebook({ product, market }: Listing, depth: number, now: number): JsonObject {
   const { priceScale, quantityScale } = product.spec;
   const side = (which: 'bid' | 'ask'): Json[] =>
-    market.book
-      .levels(which, depth)
-      .map(([price, quantity]) => ({
-        price: decimal(price, priceScale),
-        size: decimal(quantity, quantityScale),
-      }));
+    market.book.levels(which, depth).map(([price, quantity]) => ({
+      price: decimal(price, priceScale),
+      size: decimal(quantity, quantityScale),
+    }));
   return { product_id: product.id, bids: side('bid'), asks: side('ask'), time: iso(now) };
 }
 

@@ -16,18 +16,13 @@ export interface Request {
   identity: Identity | null;
 }
 
-export interface Answer {
-  status: number;
-  body: Json;
-}
-
 export interface Route {
   method: 'GET' | 'POST';
   /** `:name` matches one segment. */
   path: string;
   /** Answers 401 without an identity. */
   private?: boolean;
-  answer(request: Request, parameters: { readonly [name: string]: string }): Json | Answer;
+  answer(request: Request, parameters: { readonly [name: string]: string }): Json;
 }
 
 export interface HttpService {
@@ -83,9 +78,10 @@ async function respond(
   outgoing: ServerResponse,
   log: Log,
 ): Promise<void> {
-  let answer: Answer;
+  let status = 200;
+  let body: Json;
   try {
-    answer = await handle(table, incoming);
+    body = await handle(table, incoming);
   } catch (error) {
     const refusal = error instanceof Refusal ? error : null;
     if (refusal === null) {
@@ -95,10 +91,11 @@ async function respond(
       );
     }
     const code = refusal?.code ?? 'internal';
-    answer = { status: ERRORS[code].status, body: { ...errorBody(code, refusal?.message) } };
+    status = ERRORS[code].status;
+    body = { ...errorBody(code, refusal?.message) };
   }
-  const text = JSON.stringify(answer.body);
-  outgoing.writeHead(answer.status, {
+  const text = JSON.stringify(body);
+  outgoing.writeHead(status, {
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(text),
     'cache-control': 'no-store',
@@ -106,7 +103,7 @@ async function respond(
   outgoing.end(text);
 }
 
-async function handle(table: Entry[], incoming: IncomingMessage): Promise<Answer> {
+async function handle(table: Entry[], incoming: IncomingMessage): Promise<Json> {
   const url = new URL(incoming.url ?? '/', 'http://venue');
   const path = url.pathname.replace(/^\/api(?=\/v1\/)/, '');
   const method = incoming.method === 'HEAD' ? 'GET' : (incoming.method ?? 'GET');
@@ -120,16 +117,8 @@ async function handle(table: Entry[], incoming: IncomingMessage): Promise<Answer
   if (entry.route.private === true && identity === null) throw new Refusal('unauthorized', 'no identity');
   const body = method === 'POST' ? await readBody(incoming) : {};
   const request: Request = { method, path, query: url.searchParams, body, identity };
-  const result = entry.route.answer(request, parametersOf(entry, segments));
-  return isAnswer(result) ? result : { status: 200, body: result };
+  return entry.route.answer(request, parametersOf(entry, segments));
 }
-
-const isAnswer = (result: Json | Answer): result is Answer =>
-  typeof result === 'object' &&
-  result !== null &&
-  'status' in result &&
-  'body' in result &&
-  typeof result.status === 'number';
 
 const matches = (entry: Entry, segments: string[]): boolean =>
   entry.segments.length === segments.length &&
