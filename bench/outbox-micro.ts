@@ -24,6 +24,7 @@ import type { Encoder } from '../packages/gateway/src/streams/encoder.ts';
 import { createFlusher } from '../packages/gateway/src/streams/flusher.ts';
 import { createHub } from '../packages/gateway/src/streams/hub.ts';
 import { createOutbox, type Outbox } from '../packages/gateway/src/streams/outbox.ts';
+import { socketSink } from '../packages/gateway/src/streams/socket-sink.ts';
 import { textFrame } from '../packages/gateway/src/streams/text-frame.ts';
 
 const HIGH_WATER = 64 * 1024;
@@ -122,17 +123,7 @@ async function hubbed(subscribers: number, payload: string): Promise<Way> {
   const outboxes: Outbox[] = [];
   for (const socket of sockets) {
     const outbox = createOutbox({
-      sink: {
-        write: (chunk) => {
-          socket.write(chunk);
-        },
-        get backlog() {
-          return socket.writableLength;
-        },
-        whenDrained: (callback) => {
-          socket.once('drain', callback);
-        },
-      },
+      sink: socketSink(socket),
       flusher,
       limits: { soft: 64 * 1024 * 1024, hard: 128 * 1024 * 1024 },
       onOverflow: () => socket.destroy(),

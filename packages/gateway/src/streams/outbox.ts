@@ -12,7 +12,7 @@ export interface Sink {
   write(chunk: Uint8Array): void;
   /** Bytes that were handed over and that the kernel has not taken yet. */
   readonly backlog: number;
-  /** Calls back once when the backlog has gone to zero. */
+  /** Calls back once when the backlog, which is not zero now, has gone to zero. See `socketSink` for the trap. */
   whenDrained(callback: () => void): void;
 }
 

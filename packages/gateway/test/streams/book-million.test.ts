@@ -101,4 +101,4 @@ test("a book rebuilt from a snapshot and updates is the hub's at every sequence,
   expect(readers).toHaveLength(2);
   expect(readers[0]!.book.size).toBeGreaterThan(1000);
   expect(hub.stats()).toMatchObject({ published: UPDATES, faults: 0, resynced: 0 });
-});
+}, 60_000);
