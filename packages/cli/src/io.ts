@@ -7,6 +7,8 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Standard output is a terminal: a person reads it. */
   readonly outIsTerminal: boolean;
+  /** Standard error is a terminal. */
+  readonly errIsTerminal: boolean;
   /** Standard input is a terminal: a person can be asked. */
   readonly inIsTerminal: boolean;
   /** Asks for a line that is not shown while it is typed. Null if the person gave up. */

@@ -25,6 +25,7 @@ export function processIo(): Io {
     err: (line) => process.stderr.write(`${line}\n`),
     env: process.env,
     outIsTerminal: process.stdout.isTTY === true,
+    errIsTerminal: process.stderr.isTTY === true,
     inIsTerminal: process.stdin.isTTY === true,
     askHidden: (question) => answer(password({ message: question, output: process.stderr })),
     ask: (question) => answer(text({ message: question, output: process.stderr })),

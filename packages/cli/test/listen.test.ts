@@ -150,7 +150,7 @@ describe('listening to a public channel', () => {
     await expect(listen(url, { channel: 'blockBuilderUpdate' })).rejects.toMatchObject({ exit: 'refused' });
   });
 
-  test('gives up when there is nobody', async () => {
+  test('ends at once when nobody was there from the start', async () => {
     const { url } = await serving(() => undefined);
     await new Promise((resolve) => servers.pop()?.close(resolve));
     await expect(listen(url, { channel: 'blockBuilderUpdate' })).rejects.toMatchObject({

@@ -30,6 +30,7 @@ export function testIo(
     err: (line) => void errLines.push(line),
     env: options.env ?? {},
     outIsTerminal: options.terminal ?? false,
+    errIsTerminal: options.terminal ?? false,
     inIsTerminal: options.terminal ?? false,
     ask: answer,
     askHidden: answer,

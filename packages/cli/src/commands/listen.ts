@@ -15,6 +15,16 @@ const list = (text: string | undefined): string[] =>
     .map((part) => part.trim())
     .filter((part) => part !== '');
 
+/** Public channels need no session, and a broken session file must not stand in their way. */
+function savedSession(path: string, needed: boolean): SavedSession | null {
+  try {
+    return loadSession(path);
+  } catch (error) {
+    if (needed) throw error;
+    return null;
+  }
+}
+
 function readable({ channel, time, about, payload }: Push): string {
   const at = time === null ? '            ' : new Date(time).toISOString().slice(11, 23);
   return printable(`${at}  ${channel}${about === '' ? '' : `  ${about}`}  ${JSON.stringify(payload)}`, 240);
@@ -65,11 +75,12 @@ export const listenCommand = defineCommand({
 
     const path = sessionPath(io.env);
     const isPrivate = subscriptions.some((subscription) => subscription.private);
-    // Public channels need no session, and a broken session file must not stand in their way.
-    let session: SavedSession | null = isPrivate ? loadSession(path) : null;
-    if (isPrivate && !session)
+    const saved = savedSession(path, isPrivate);
+    if (isPrivate && !saved) {
       throw new CliError('config', 'private channels need a session; run: countersign login --save');
-    const origin = chosenOrigin(args.url, io.env, session?.url);
+    }
+    const origin = chosenOrigin(args.url, io.env, saved?.url);
+    let session = isPrivate ? saved : null;
     if (session && origin !== session.url) {
       throw new CliError('config', `the saved session is for ${session.url}; log in to ${origin} first`);
     }

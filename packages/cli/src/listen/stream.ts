@@ -39,16 +39,21 @@ const CLOSE_ADVICE = new Map(Object.values(CLOSE).map((row) => [row.code, row.th
 
 /**
  * @returns when `onPush` said it was enough, or `stop` ended
- * @throws CliError `refused` when the server said no or goodbye, `unreachable` after eight failures in a row
+ * @throws CliError `refused` when the server said no or goodbye, `unreachable` when the first connection
+ *   fails, and after eight failures in a row
  */
 export async function stream(options: StreamOptions): Promise<void> {
   let failures = 0;
+  let everSettled = false;
   let session = options.session;
   for (;;) {
     const end = await connectOnce(options, session, (renewed) => {
       session = renewed;
     });
     if (end.why === 'enough' || options.stop.aborted) return;
+    // A server that was never there is more likely a wrong address than an outage.
+    everSettled ||= end.settled;
+    if (!everSettled) throw new CliError('unreachable', `cannot listen at ${options.url}: ${end.reason}`);
     if (end.settled) failures = 0;
     failures += 1;
     if (failures > MOST_FAILURES)

@@ -1,7 +1,14 @@
 /** Runs a gateway, and a sandbox behind it where one was asked for, until it is told to stop. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type ConfigInput, createGateway, createLog, type Gateway, parseConfig } from '@countersign/gateway';
+import {
+  type ConfigInput,
+  createGateway,
+  createLog,
+  type Gateway,
+  type Logger,
+  parseConfig,
+} from '@countersign/gateway';
 import { CliError } from '../cli-error.ts';
 import { composeConfig } from '../config-sources.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -37,29 +44,33 @@ export async function serve(flags: ServeFlags, io: Io): Promise<number> {
   } catch (error) {
     throw startFailure(error, '');
   }
-  const log = createLog({ level: config.logLevel });
+  // A person at a terminal is shown the page below; a line of JSON for each event would bury it.
+  const quiet = !flags.json && io.errIsTerminal && input.logLevel === undefined;
+  const log = createLog({ level: quiet ? 'warn' : config.logLevel });
   const dataDir = resolve(config.dataDir);
   const opened: Closable[] = [];
   const release = io.handleStop();
+  const faults = catchFaults(log);
   try {
     const { ready, gateway } = await start(input, flags, dataDir, log, opened);
     if (flags.json) io.out(readyLine(ready));
     else {
-      const program = [
-        process.execPath === process.argv[0] ? 'node' : (process.argv[0] ?? 'node'),
-        process.argv[1] ?? '',
-      ];
-      for (const line of readyPage(ready, { program, dataDir, cwd: process.cwd(), sandbox: flags.sandbox }))
+      const program = ['node', process.argv[1] ?? 'countersign'];
+      for (const line of readyPage(ready, { program, dataDir, cwd: process.cwd(), sandbox: flags.sandbox })) {
         io.out(line);
+      }
     }
-    const fault = await untilStopped(io.stop, log);
-    if (!flags.json && !fault) io.err('stopping: connections are being closed (Ctrl-C again stops at once)');
+    const ending = await Promise.race([stopped(io.stop), faults.fault]);
+    if (!flags.json && ending === 'stopped') {
+      io.err('stopping: connections are being closed (Ctrl-C again stops at once)');
+    }
     await gateway.drain();
-    return fault ? EXIT.failure.code : EXIT.ok.code;
+    return ending === 'fault' ? EXIT.failure.code : EXIT.ok.code;
   } catch (error) {
     throw startFailure(error, dataDir);
   } finally {
     for (const each of opened.reverse()) await each.close().catch(() => undefined);
+    faults.release();
     release();
   }
 }
@@ -68,7 +79,7 @@ async function start(
   input: ConfigInput,
   flags: ServeFlags,
   dataDir: string,
-  log: ReturnType<typeof createLog>,
+  log: Logger,
   opened: Closable[],
 ): Promise<{ ready: Ready; gateway: Gateway }> {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
@@ -89,7 +100,7 @@ async function start(
   return { ready: { rest, websocket, socketio, internal, credentials }, gateway };
 }
 
-async function openSandbox({ seed, rate }: ServeFlags, log: ReturnType<typeof createLog>) {
+async function openSandbox({ seed, rate }: ServeFlags, log: Logger) {
   const { createSandbox } = await import('@countersign/sandbox');
   return createSandbox({
     log: log.child({ component: 'sandbox' }),
@@ -98,31 +109,39 @@ async function openSandbox({ seed, rate }: ServeFlags, log: ReturnType<typeof cr
   });
 }
 
+/** What ends the waiting: a signal, or an error that nobody caught. */
+type Ending = 'stopped' | 'fault';
+
 /**
- * Waits for the signal to stop, or for an error that nobody caught: the state of the process is unknown
- * then, so it drains and goes (R84).
- *
- * @returns true if it was an error
+ * The last resort (R84): after an uncaught error the state of the process is unknown, so it drains and goes.
+ * Stays in place while draining: a second fault must not cut the drain short.
  */
-function untilStopped(stop: AbortSignal, log: ReturnType<typeof createLog>): Promise<boolean> {
+function catchFaults(log: Logger): { fault: Promise<Ending>; release(): void } {
+  let end: (ending: Ending) => void = () => undefined;
+  const fault = new Promise<Ending>((resolvePromise) => {
+    end = resolvePromise;
+  });
+  const onFault = (error: unknown) => {
+    const err = error instanceof Error ? error : new Error(String(error));
+    log.fatal({ event: 'process.fault', err }, 'uncaught error: draining');
+    end('fault');
+  };
+  process.on('uncaughtException', onFault);
+  process.on('unhandledRejection', onFault);
+  return {
+    fault,
+    release() {
+      process.off('uncaughtException', onFault);
+      process.off('unhandledRejection', onFault);
+    },
+  };
+}
+
+function stopped(stop: AbortSignal): Promise<Ending> {
   return new Promise((resolvePromise) => {
-    const onFault = (error: unknown) => {
-      log.fatal(
-        { event: 'process.fault', err: error instanceof Error ? error : new Error(String(error)) },
-        'uncaught error: draining',
-      );
-      end(true);
-    };
-    const onStop = () => end(false);
-    function end(fault: boolean): void {
-      stop.removeEventListener('abort', onStop);
-      resolvePromise(fault);
-    }
-    // Left in place while draining: a second fault must not cut the drain short.
-    process.on('uncaughtException', onFault);
-    process.on('unhandledRejection', onFault);
-    if (stop.aborted) onStop();
-    else stop.addEventListener('abort', onStop, { once: true });
+    const end = () => resolvePromise('stopped');
+    if (stop.aborted) end();
+    else stop.addEventListener('abort', end, { once: true });
   });
 }
 

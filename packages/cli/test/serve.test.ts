@@ -1,0 +1,269 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { EXIT } from '../src/exit-codes.ts';
+import { run } from '../src/run.ts';
+import type { Ready } from '../src/serve/ready.ts';
+import { type TestIo, testIo } from './test-io.ts';
+
+const quiet = { COUNTERSIGN_LOG_LEVEL: 'silent', COUNTERSIGN_DRAIN_WINDOW: '0' };
+
+/** Runs `serve` until it has said that it is ready. `ended` gives the exit code after `io.abort()`. */
+async function serve(argv: string[], env: Record<string, string> = {}) {
+  let tell: (line: string) => void = () => undefined;
+  const firstLine = new Promise<string>((resolve) => {
+    tell = resolve;
+  });
+  const io = testIo({ env: { ...quiet, ...env }, onOut: (line) => tell(line) });
+  const ended = run(['serve', '--port', '0', '--internal-port', '0', ...argv], io);
+  const early = await Promise.race([firstLine.then(() => null), ended]);
+  if (early !== null) throw new Error(`ended with ${early}: ${io.errLines.join('\n')}`);
+  return { io, ended, firstLine: await firstLine };
+}
+
+let folder: string;
+const makeFolder = () => {
+  folder = mkdtempSync(join(tmpdir(), 'countersign-serve-'));
+};
+
+describe('a gateway with a sandbox', () => {
+  let started: Awaited<ReturnType<typeof serve>>;
+  let ready: Ready;
+  const env = () => ({ COUNTERSIGN_HOME: join(folder, 'home') });
+  const countersign = async (argv: string[], more: Parameters<typeof testIo>[0] = {}) => {
+    const io: TestIo = testIo({ ...more, env: { ...env(), ...more.env } });
+    const code = await run(argv, io);
+    return { code, out: io.outLines, err: io.errLines };
+  };
+  beforeAll(async () => {
+    makeFolder();
+    started = await serve(['--sandbox', '--json', '--data-dir', join(folder, 'data')]);
+    ready = JSON.parse(started.firstLine) as Ready;
+  });
+  afterAll(async () => {
+    started.io.abort();
+    expect(await started.ended).toBe(EXIT.ok.code);
+    expect(started.io.outLines).toHaveLength(1);
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  test('says in one line where everything is, and names files instead of secrets', () => {
+    expect(Object.keys(ready)).toEqual(['event', 'rest', 'websocket', 'socketio', 'internal', 'credentials']);
+    expect(ready.rest).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    const { wallet, admin, backend } = ready.credentials;
+    for (const file of [wallet?.keyFile ?? '', admin.tokenFile, backend.tokenFile]) {
+      expect(statSync(file).mode & 0o777).toBe(0o600);
+      expect(started.firstLine).not.toContain(readFileSync(file, 'utf8').trim());
+    }
+  });
+
+  test('lets the demo wallet log in, look, listen and log out', async () => {
+    const keyFile = ready.credentials.wallet?.keyFile ?? '';
+    const login = await countersign([
+      'login',
+      '--url',
+      ready.rest,
+      '--key-file',
+      keyFile,
+      '--save',
+      '--json',
+    ]);
+    expect(login).toMatchObject({ code: EXIT.ok.code, err: [] });
+    const said = JSON.parse(login.out[0] ?? '') as Record<string, unknown>;
+    expect(said).toMatchObject({ address: ready.credentials.wallet?.address, chainId: 1 });
+    expect(login.out.join()).not.toContain('eyJ');
+
+    const whoami = await countersign(['whoami', '--json']);
+    expect(JSON.parse(whoami.out[0] ?? '')).toMatchObject({ user: { userId: said.userId }, url: ready.rest });
+
+    const ticker = await countersign([
+      'listen',
+      '--channel',
+      'tickerUpdate',
+      '--market',
+      'inclusionPreconf',
+      '--count',
+      '2',
+    ]);
+    expect(ticker.code).toBe(EXIT.ok.code);
+    expect(ticker.out.map((line) => (JSON.parse(line) as { e: string }).e)).toEqual([
+      'tickerUpdate',
+      'tickerUpdate',
+    ]);
+    const book = await countersign(
+      ['listen', '--channel', 'level2', '--product', 'ETH-USD', '--count', '1'],
+      { terminal: true },
+    );
+    expect(book.out[0]).toContain('l2_data  ETH-USD snapshot');
+
+    expect((await countersign(['logout'])).out[0]).toContain('logged out');
+    expect((await countersign(['whoami'])).code).toBe(EXIT.config.code);
+  });
+
+  test('shows its tokens only to who asks for them', async () => {
+    const keyFile = ready.credentials.wallet?.keyFile ?? '';
+    const shown = await countersign([
+      'login',
+      '--url',
+      `${ready.rest}/api`,
+      '--key-file',
+      keyFile,
+      '--show-tokens',
+    ]);
+    expect(shown.out.join('\n')).toMatch(/accessToken eyJ.*\nrefreshToken eyJ/);
+  });
+
+  test('is not signed for when it names another site than was expected', async () => {
+    const keyFile = ready.credentials.wallet?.keyFile ?? '';
+    const { code, err } = await countersign([
+      'login',
+      '--url',
+      ready.rest,
+      '--key-file',
+      keyFile,
+      '--domain',
+      'example.com',
+    ]);
+    expect(code).toBe(EXIT.untrusted.code);
+    expect(err[0]).toContain('it names "ethgas.com", not "example.com"');
+  });
+
+  test('says no to a chain that it does not serve', async () => {
+    const keyFile = ready.credentials.wallet?.keyFile ?? '';
+    const { code, err } = await countersign([
+      'login',
+      '--url',
+      ready.rest,
+      '--key-file',
+      keyFile,
+      '--chain-id',
+      '5',
+    ]);
+    expect(code).toBe(EXIT.refused.code);
+    expect(err[0]).toMatch(/refused \(400\)/);
+  });
+
+  test('changes its signing key for the operator, and not for who has no token', async () => {
+    const dataDir = join(folder, 'data');
+    const rotate = ['key', 'rotate-signing', '--internal-url', ready.internal, '--json'];
+    const rotated = await countersign([...rotate, '--data-dir', dataDir]);
+    expect(rotated).toMatchObject({ code: EXIT.ok.code });
+    expect(JSON.parse(rotated.out[0] ?? '')).toMatchObject({ rotation: { kid: expect.any(String) } });
+
+    writeFileSync(join(folder, 'wrong.token'), 'csa_wrong');
+    expect((await countersign([...rotate, '--token-file', join(folder, 'wrong.token')])).code).toBe(
+      EXIT.refused.code,
+    );
+    expect((await countersign([...rotate, '--data-dir', folder])).code).toBe(EXIT.config.code);
+  });
+
+  test('ends everything in an emergency only after a yes', async () => {
+    const rotate = [
+      'key',
+      'rotate-signing',
+      '--internal-url',
+      ready.internal,
+      '--data-dir',
+      join(folder, 'data'),
+      '--emergency',
+    ];
+    expect((await countersign(rotate)).code).toBe(EXIT.usage.code);
+    expect((await countersign(rotate, { terminal: true, answers: ['no'] })).code).toBe(EXIT.interrupted.code);
+    const keyFile = ready.credentials.wallet?.keyFile ?? '';
+    await countersign(['login', '--url', ready.rest, '--key-file', keyFile, '--save']);
+    expect((await countersign(['whoami'])).code).toBe(EXIT.ok.code);
+    expect((await countersign(rotate, { terminal: true, answers: ['yes'] })).code).toBe(EXIT.ok.code);
+    expect((await countersign(['whoami'])).code).toBe(EXIT.refused.code);
+  });
+});
+
+describe('a gateway', () => {
+  beforeEach(makeFolder);
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  test('tells a person where everything is and what to try', async () => {
+    const { io, ended } = await serve(['--sandbox', '--data-dir', join(folder, 'data')]);
+    io.abort();
+    expect(await ended).toBe(EXIT.ok.code);
+    const page = io.outLines.join('\n');
+    for (const part of ['/v1', 'ws://', '/health', 'login --url', '--key-file', 'listen --url', 'curl']) {
+      expect(page).toContain(part);
+    }
+  });
+
+  test('keeps its demo wallet over a restart', async () => {
+    const addresses = [];
+    for (let start = 0; start < 2; start++) {
+      const { io, ended, firstLine } = await serve(['--sandbox', '--json', '--data-dir', folder]);
+      addresses.push((JSON.parse(firstLine) as Ready).credentials.wallet?.address);
+      io.abort();
+      await ended;
+    }
+    expect(addresses[0]).toBe(addresses[1]);
+  });
+
+  test('without a sandbox has no demo wallet', async () => {
+    const { io, ended, firstLine } = await serve(['--no-sandbox', '--json', '--data-dir', folder]);
+    expect((JSON.parse(firstLine) as Ready).credentials.wallet).toBeUndefined();
+    io.abort();
+    await ended;
+  });
+
+  /** One line on standard error, nothing on standard output, and the exit code for settings. */
+  async function refuses(argv: string[], env: Record<string, string> = {}) {
+    const io = testIo({ env: { ...quiet, ...env } });
+    const code = await run(['serve', ...argv], io);
+    expect(io.outLines).toEqual([]);
+    expect(io.errLines).toHaveLength(1);
+    expect(io.errLines[0]).not.toContain('\n');
+    expect(code).toBe(EXIT.config.code);
+    return io.errLines[0];
+  }
+
+  test('names the port that is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => other.once('listening', resolve));
+    const { port } = other.address() as { port: number };
+    expect(await refuses(['--port', String(port), '--internal-port', '0', '--data-dir', folder])).toContain(
+      `port ${port} on 127.0.0.1 is already in use`,
+    );
+    expect(
+      await refuses(['--port', '0', '--internal-port', String(port), '--data-dir', folder, '--sandbox']),
+    ).toContain(`port ${port}`);
+    await new Promise((resolve) => other.close(resolve));
+  });
+
+  test('names the folder that it may not use', async () => {
+    writeFileSync(join(folder, 'file'), '');
+    expect(
+      await refuses(['--port', '0', '--internal-port', '0', '--data-dir', join(folder, 'file')]),
+    ).toContain(join(folder, 'file'));
+  });
+
+  // Not even root may make a folder there.
+  test.runIf(process.platform === 'linux')('names the folder that it has no right to', async () => {
+    expect(await refuses(['--data-dir', '/sys/countersign'])).toContain(
+      'no right to write to /sys/countersign',
+    );
+  });
+
+  test.each([
+    ['a file that is not there', 'none.yaml', undefined, 'there is no such file'],
+    ['a file that is no YAML', 'c.yaml', 'port: [', 'not valid YAML'],
+    ['a file that holds a list', 'c.yaml', '- 1', 'must hold settings by name'],
+    ['a key that does not exist', 'c.yaml', 'prot: 1', 'prot'],
+    ['a value of another kind', 'c.yaml', 'tokens: { accessTtl: soon }', 'tokens.accessTtl'],
+  ])('names the mistake in %s', async (_, name, text, line) => {
+    const path = join(folder, name);
+    if (text !== undefined) writeFileSync(path, text);
+    expect(await refuses(['--config', path, '--data-dir', folder])).toContain(line);
+  });
+
+  test('names the variable that cannot be read', async () => {
+    expect(await refuses(['--data-dir', folder], { COUNTERSIGN_ACCESS_TTL: 'soon' })).toContain(
+      'COUNTERSIGN_ACCESS_TTL',
+    );
+  });
+});
