@@ -30,6 +30,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
   r: '\r',
   t: '\t',
 };
+const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 
 /**
@@ -45,6 +46,7 @@ export function parseStrictJson(input: Uint8Array | string, options: StrictJsonO
     typeof input === 'string'
       ? input
       : (utf8Text(input) ?? (lenientText ? latin1Text(input) : refuse('UTF-8 text')));
+  const maySpellSurrogates = /[\ud800-\udfff]|\\u[dD]/.test(text);
   let at = 0;
 
   const skipSpace = (): void => {
@@ -84,7 +86,7 @@ export function parseStrictJson(input: Uint8Array | string, options: StrictJsonO
     }
     expect('"');
     // A lone surrogate has no UTF-8 form, so two parsers would disagree about what was signed (RFC 8259 §8.2).
-    if (LONE_SURROGATE.test(value)) refuse('Unicode without lone surrogates');
+    if (maySpellSurrogates && LONE_SURROGATE.test(value)) refuse('Unicode without lone surrogates');
     return value;
   };
   const parseNumber = (): number => {
@@ -165,5 +167,3 @@ export function parseStrictJson(input: Uint8Array | string, options: StrictJsonO
   if (at !== text.length) refuse('nothing after the object');
   return value;
 }
-
-const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;

@@ -56,10 +56,10 @@ export function ed25519PointFault(encoded: Uint8Array): string | undefined {
   // RFC 8032 §5.1.3 (1): y must be reduced. `p` and `p+1` are second spellings of small-order points.
   if (y >= ED_P) return 'a canonical encoding';
   if (ED_SMALL_ORDER_Y.has(y)) return 'a key that is not of small order';
-  // RFC 8032 §5.1.3 (2): x² = (y² − 1) / (d·y² + 1) must be a square.
+  // RFC 8032 §5.1.3 (2): x² = (y² − 1) / (d·y² + 1) must be a square; u/v is one exactly when u·v is (v ≠ 0 as −1/d
+  // is no square). Euler's criterion then needs no inversion.
   const u = mod(y * y - 1n, ED_P);
   const v = mod(ED_D * y * y + 1n, ED_P);
-  const ratio = (u * power(v, ED_P - 2n, ED_P)) % ED_P;
   // Either sign bit is fine from here on: x = 0 needs y = ±1, and both were refused above (RFC 8032 §5.1.3 (4)).
-  return power(ratio, (ED_P - 1n) / 2n, ED_P) === 1n ? undefined : 'a point on the curve';
+  return power((u * v) % ED_P, (ED_P - 1n) / 2n, ED_P) === 1n ? undefined : 'a point on the curve';
 }

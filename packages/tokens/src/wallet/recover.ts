@@ -8,13 +8,21 @@ let engine: Secp256k1 | undefined;
 let loading: Promise<void> | undefined;
 
 /**
- * Loads the secp256k1 engine (WebAssembly). Await it once before the first recovery; later calls are free. Imported on
- * demand because the engine's module awaits at its top level, which not every bundler target allows.
+ * Loads the secp256k1 engine (WebAssembly). Await it once before the first recovery; later calls are free. Takes the
+ * engine's own module and not the package's entry: that one is four times the size in a browser and awaits at its top
+ * level, which not every bundler target allows.
  */
 export function ready(): Promise<void> {
-  loading ??= import('@bitauth/libauth').then((libauth) => {
-    engine = libauth.secp256k1;
-  });
+  loading ??= import('@bitauth/libauth/build/lib/crypto/secp256k1.js')
+    .then(({ instantiateSecp256k1 }) => instantiateSecp256k1())
+    .then((instance) => {
+      engine = instance;
+    })
+    .catch((error: unknown) => {
+      // A chunk that failed to download may be there the next time.
+      loading = undefined;
+      throw error;
+    });
   return loading;
 }
 
