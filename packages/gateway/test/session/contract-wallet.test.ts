@@ -169,7 +169,7 @@ describe('a contract wallet', () => {
     const waiting: ServerResponse[] = [];
     const { url } = await endpoint((_, reply) => {
       waiting.push(reply);
-      if (waiting.length === 32) for (const each of waiting) result(each, MAGIC);
+      if (waiting.length >= 32) for (const each of waiting) if (!each.writableEnded) result(each, MAGIC);
     });
     const on = wallets(url);
     // The chain id has to be known, or the first call of each would be that.

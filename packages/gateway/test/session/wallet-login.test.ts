@@ -54,9 +54,11 @@ describe('the login message', () => {
     [1, 1],
     [560048, 560048],
     ['', 1],
-  ])('is for chain id %j as %i', async (chainId, expected) => {
-    const { eip712Message } = await challenge(house, ada, { chainId });
+  ])('for chain id %j is for %i, and so is the session', async (chainId, expected) => {
+    const { eip712Message, nonceHash } = await challenge(house, ada, { chainId });
     expect(JSON.parse(eip712Message).domain.chainId).toBe(expected);
+    const { session } = await complete(nonceHash, ada.signTypedData(eip712Message));
+    expect(session.chainId).toBe(expected);
   });
 
   it('is refused for chains that are not served and for chain ids that are none', async () => {
