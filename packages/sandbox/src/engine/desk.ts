@@ -201,13 +201,9 @@ export class Desk {
     }
   }
 
-  /** Forgets what an owner has of an asset that exists no more. */
-  drop(owner: string, asset: string): void {
-    this.#book(owner).balances.delete(asset);
-  }
-
-  owners(): IterableIterator<string> {
-    return this.#owners.keys();
+  /** Forgets what everybody has of an asset that exists no more. */
+  drop(asset: string): void {
+    for (const { balances } of this.#owners.values()) balances.delete(asset);
   }
 
   /** To be given to the markets. */

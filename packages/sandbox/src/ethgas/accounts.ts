@@ -162,8 +162,8 @@ export class Accounts {
         item: id,
         data: this.bundles(owner, slotMarket.slot),
       });
-      this.desk.drop(owner, id);
     }
+    this.desk.drop(id);
     this.#positions.delete(id);
   }
 

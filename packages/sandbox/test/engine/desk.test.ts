@@ -143,3 +143,10 @@ test('coins only move, dollars only move or become fees, nothing is negative, an
     }),
   );
 });
+
+test('an asset that is over is forgotten by everybody', () => {
+  const { desk: made } = desk();
+  for (const owner of ['ann', 'bob']) made.balance(owner, 'ETH').total = 0n;
+  made.drop('ETH');
+  for (const owner of ['ann', 'bob']) expect([...made.balances(owner).keys()]).toEqual([]);
+});
