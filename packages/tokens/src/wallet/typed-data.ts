@@ -79,7 +79,9 @@ function toInteger(value: unknown, name: string): bigint {
   if (typeof value === 'bigint') return value;
   // Past 2^53 a JSON number no longer says which integer was meant.
   if (typeof value === 'number' && Number.isSafeInteger(value)) return BigInt(value);
-  if (typeof value === 'string' && /^(-?[0-9]{1,80}|0x[0-9a-fA-F]{1,64})$/.test(value)) return BigInt(value);
+  if (typeof value === 'string' && /^-?(?:[0-9]{1,80}|0x[0-9a-fA-F]{1,64})$/.test(value)) {
+    return value.startsWith('-') ? -BigInt(value.slice(1)) : BigInt(value);
+  }
   return fault('an integer', name);
 }
 
@@ -167,10 +169,11 @@ export function hashStruct(types: TypedDataTypes, type: string, value: unknown, 
 /** The domain separator. The fields are those of `types.EIP712Domain`, or else those that `domain` has. */
 export function hashDomain(data: Pick<TypedData, 'types' | 'domain'>): Uint8Array {
   if (Object.hasOwn(data.types, 'EIP712Domain')) return hashStruct(data.types, 'EIP712Domain', data.domain);
-  const fields = DOMAIN_FIELDS.filter(
-    ({ name }) => data.domain[name] !== undefined && data.domain[name] !== null,
+  const domain = Object.fromEntries(
+    Object.entries(data.domain).filter(([, value]) => value !== undefined && value !== null),
   );
-  return hashStruct({ EIP712Domain: fields }, 'EIP712Domain', data.domain);
+  const fields = DOMAIN_FIELDS.filter(({ name }) => Object.hasOwn(domain, name));
+  return hashStruct({ EIP712Domain: fields }, 'EIP712Domain', domain);
 }
 
 /**

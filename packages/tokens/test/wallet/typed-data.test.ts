@@ -166,6 +166,19 @@ describe('hashTypedData', () => {
     domain: { name: 'x' },
     message: { v: value },
   });
+  it('reads an integer the same from a bigint, a number, a decimal text and a hex text', () => {
+    const digests = [-255n, -255, '-255', '-0xff'].map((value) =>
+      hexData(hashTypedData(one('int16', value))),
+    );
+    expect(new Set(digests).size).toBe(1);
+  });
+
+  it('takes null and undefined members of a domain for absent ones', () => {
+    const data = one('bool', true);
+    const domain = { name: 'x', version: undefined, salt: null };
+    expect(hashTypedData({ ...data, domain })).toEqual(hashTypedData(data));
+  });
+
   const endless: Record<string, unknown> = {};
   endless.v = [endless];
   const refused: [string, TypedData][] = [
