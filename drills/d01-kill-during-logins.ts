@@ -30,6 +30,8 @@ const LOGINS_PER_SECOND = 200;
 type Acknowledged =
   | { kind: 'login'; wallet: number; nonce: string; signature: string; refreshToken: string }
   | { kind: 'refresh'; refreshToken: string }
+  /** Written before the request: without an answer, nobody may say whether the session still lives. */
+  | { kind: 'logout-begun'; refreshToken: string }
   | { kind: 'logout'; refreshToken: string };
 
 /** Appends one line and syncs it before anything else may happen. */
@@ -64,6 +66,7 @@ async function lane(
       const refreshed = await postForm(client, '/v1/user/login/refresh', { refreshToken });
       if (refreshed.status === 200) oracle.acknowledge({ kind: 'refresh', refreshToken });
     } else if (what < 0.5) {
+      oracle.acknowledge({ kind: 'logout-begun', refreshToken });
       const out = await client.request(
         'POST',
         '/v1/user/logout',
@@ -94,9 +97,10 @@ async function check(client: HttpClient, wallets: LoadWallet[], entries: Acknowl
     resurrected: 0,
     nonceAcceptedTwice: 0,
   };
-  const ended = new Set(
-    entries.filter((entry) => entry.kind === 'logout').map((entry) => entry.refreshToken),
-  );
+  const named = (kind: Acknowledged['kind']) =>
+    new Set(entries.filter((entry) => entry.kind === kind).map((entry) => entry.refreshToken));
+  const ended = named('logout');
+  const ending = named('logout-begun');
   await eachBounded(entries, LANES, async (entry) => {
     if (entry.kind === 'refresh') tally.refreshes += 1;
     if (entry.kind === 'logout') tally.logouts += 1;
@@ -104,7 +108,7 @@ async function check(client: HttpClient, wallets: LoadWallet[], entries: Acknowl
     tally.logins += 1;
     const refreshed = await postForm(client, '/v1/user/login/refresh', { refreshToken: entry.refreshToken });
     if (ended.has(entry.refreshToken)) tally.resurrected += refreshed.status === 403 ? 0 : 1;
-    else tally.lost += refreshed.status === 200 ? 0 : 1;
+    else if (!ending.has(entry.refreshToken)) tally.lost += refreshed.status === 200 ? 0 : 1;
     const { address } = wallets[entry.wallet]!;
     const again = await postForm(client, '/v1/user/login/verify', {
       addr: address,

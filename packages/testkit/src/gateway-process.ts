@@ -30,6 +30,8 @@ export interface GatewayProcessOptions {
   /** Extra `countersign serve` flags. */
   flags?: readonly string[];
   env?: Record<string, string>;
+  /** Flags of Node itself, such as `--cpu-prof`. */
+  node?: readonly string[];
   /** Pins the process to processors, as `taskset -c` takes them. Linux only. */
   cpus?: string;
   /** Milliseconds to wait for the ready line. Default 15,000. */
@@ -44,12 +46,13 @@ const LOG_LINES = 200;
  * @throws Error with the last log lines if it ends or stays silent
  */
 export async function startGatewayProcess(options: GatewayProcessOptions): Promise<GatewayProcess> {
-  const { dataDir, flags = [], env = {}, cpus, patience = 15_000 } = options;
+  const { dataDir, flags = [], env = {}, node = [], cpus, patience = 15_000 } = options;
   const main = createRequire(import.meta.url)
     .resolve('@countersign/cli/package.json')
     .replace('package.json', 'dist/main.js');
   const serve = [
     process.execPath,
+    ...node,
     main,
     'serve',
     '--json',

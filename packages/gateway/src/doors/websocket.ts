@@ -16,7 +16,8 @@ import type { Clock } from '../operations/clock.ts';
 import type { Config } from '../operations/config.ts';
 import type { Authentication } from '../session/principal.ts';
 import type { Flusher } from '../streams/flusher.ts';
-import { createOutbox, type Sink } from '../streams/outbox.ts';
+import { createOutbox } from '../streams/outbox.ts';
+import { socketSink } from '../streams/socket-sink.ts';
 import { textFrame } from '../streams/text-frame.ts';
 import type { OriginCheck } from './origin.ts';
 import type { Sources } from './source.ts';
@@ -126,8 +127,10 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
 
   function open(ws: WebSocket, socket: Socket, peer: Peer, proof: Authentication | null): void {
     socket.setNoDelay(true);
+    // Frames go straight to the upgraded socket: `ws` would build a header for each receiver of each message, and
+    // without compression nothing stands between two whole frames (docs/decisions).
     const outbox = createOutbox({
-      sink: sinkOf(socket),
+      sink: socketSink(socket),
       flusher: options.flusher,
       limits: { soft: config.softBacklog, hard: config.hardBacklog },
       onOverflow: () => ws.terminate(),
@@ -244,22 +247,4 @@ function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
     ...(refusal.retryAfter === undefined ? [] : [`Retry-After: ${refusal.retryAfter}`]),
   ];
   socket.end(`${headers.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
-}
-
-/**
- * Frames go straight to the upgraded socket: `ws` would build a header per receiver and per message, and
- * without compression nothing in it stands between two whole frames (docs/decisions).
- */
-function sinkOf(socket: Socket): Sink {
-  return {
-    write(chunk) {
-      if (!socket.destroyed && socket.writable) socket.write(chunk);
-    },
-    get backlog() {
-      return socket.writableLength;
-    },
-    whenDrained(callback) {
-      socket.once('drain', callback);
-    },
-  };
 }

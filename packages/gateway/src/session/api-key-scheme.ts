@@ -92,11 +92,7 @@ export function createApiKeyScheme({
       trim(unknown, MAX_UNKNOWN);
       return null;
     }
-    const loaded = {
-      record,
-      publicKey: publicKeyObject(JSON.parse(record.publicJwk) as PublicJwk),
-      allows: createAllowList(record.allowedIps),
-    };
+    const loaded = loadedFrom(record);
     nameOf.set(record.keyId, name);
     trim(nameOf, MAX_KEYS);
     // A change that arrived while the store was read may not be in what was read: do not keep it (R12).
@@ -207,15 +203,21 @@ export function createApiKeyScheme({
     },
 
     async principal(keyId, address) {
-      const name = nameOf.get(keyId);
-      const loaded = name === undefined ? null : await find(name);
-      if (loaded === null || usable(loaded, address) !== null) return null;
-      return principalOf(loaded);
+      const record = await store.apiKeys.findById(keyId);
+      if (record === null) return null;
+      const loaded = loadedFrom(record);
+      return usable(loaded, address) === null ? principalOf(loaded) : null;
     },
 
     registered: (name) => void unknown.delete(name),
   };
 }
+
+const loadedFrom = (record: ApiKey): LoadedKey => ({
+  record,
+  publicKey: publicKeyObject(JSON.parse(record.publicJwk) as PublicJwk),
+  allows: createAllowList(record.allowedIps),
+});
 
 /** One answer for every reason (R18); the reason is for the log. */
 const refusal = (reason: string): Refusal => new Refusal('unauthorized', `api key: ${reason}`);

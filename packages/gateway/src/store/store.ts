@@ -305,6 +305,8 @@ export interface ApiKeyStore {
   create(key: ApiKey): Promise<'created' | 'duplicate'>;
   /** Finds deleted, disabled and expired keys too: the caller judges. */
   findByName(name: string): Promise<ApiKey | null>;
+  /** The same by the last part of the name. */
+  findById(keyId: string): Promise<ApiKey | null>;
   /** Newest first, without deleted ones; disabled and expired ones are in it. */
   listByUser(userId: number): Promise<ApiKey[]>;
   /** Newest first, of all users, with deleted ones. */

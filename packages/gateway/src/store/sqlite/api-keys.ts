@@ -14,6 +14,9 @@ export function sqliteApiKeys(
   const byName = prepare(db)<{ name: string }>()((v) =>
     build.selectFrom('api_keys').selectAll().where('name', '=', v.name),
   );
+  const byId = prepare(db)<{ keyId: string }>()((v) =>
+    build.selectFrom('api_keys').selectAll().where('key_id', '=', v.keyId),
+  );
   const ofUser = prepare(db)<{ userId: number }>()((v) =>
     build
       .selectFrom('api_keys')
@@ -72,6 +75,11 @@ export function sqliteApiKeys(
     findByName: (name) =>
       commits.read(() => {
         const row = byName.get({ name });
+        return row ? toApiKey(row) : null;
+      }),
+    findById: (keyId) =>
+      commits.read(() => {
+        const row = byId.get({ keyId });
         return row ? toApiKey(row) : null;
       }),
     listByUser: (userId) => commits.read(() => ofUser.all({ userId }).map(toApiKey)),

@@ -57,6 +57,8 @@ export function keyContract(under: StoreUnderTest): void {
       await under.reopen();
       expect(await under.store.apiKeys.findByName(key.name)).toEqual(key);
       expect(await under.store.apiKeys.findByName('organizations/o/apiKeys/nope')).toBeNull();
+      expect(await under.store.apiKeys.findById(key.keyId)).toEqual(key);
+      expect(await under.store.apiKeys.findById('nope')).toBeNull();
     });
 
     it('never share a name, id or thumbprint with any key that ever was', async () => {
