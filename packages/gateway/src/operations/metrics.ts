@@ -83,3 +83,23 @@ export function createMetrics({ defaults = true }: { defaults?: boolean } = {}) 
     draining: gauge('draining', '1 while this node is draining'),
   };
 }
+
+/** Counts answered HTTP requests, and what they say about logins and refreshes. `door`: `public` or `internal`. */
+export function httpObserver(metrics: Metrics, door: string) {
+  return ({
+    method,
+    route,
+    status,
+    seconds,
+  }: {
+    method: string;
+    route: string;
+    status: number;
+    seconds: number;
+  }) => {
+    metrics.httpDuration.observe({ door, method, route, status: String(status) }, seconds);
+    const result = status < 300 ? 'ok' : status === 429 ? 'limited' : status < 500 ? 'refused' : 'failed';
+    if (route.endsWith('/user/login/verify')) metrics.logins.inc({ result });
+    else if (route.endsWith('/user/login/refresh')) metrics.refreshes.inc({ result });
+  };
+}

@@ -62,6 +62,20 @@ describe('bytes that are not a request we serve', () => {
     expect((await open.ask({ method: 'GET', path: '/' })).status).toBe(200);
   });
 
+  it('are answered on a connection that has served a request before', async () => {
+    const text = await new Promise<string>((resolve, reject) => {
+      let received = '';
+      const socket = connect(open.port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'));
+      socket.on('data', (chunk) => {
+        received += chunk.toString();
+        if (received.endsWith('}') && !received.includes('400')) socket.write('nonsense\r\n\r\n');
+      });
+      socket.on('error', reject);
+      socket.on('close', () => resolve(received));
+    });
+    expect(text.match(/HTTP\/1\.1 (\d+)/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 400']);
+  });
+
   it('serves 100 headers and 15 KiB of them', async () => {
     expect(await raw(`${LINE}${'X: 1\r\n'.repeat(98)}Y: ${'y'.repeat(14_000)}\r\n\r\n`)).toMatch(
       /^HTTP\/1\.1 401 /,

@@ -1,4 +1,5 @@
 /** The internal door over the real session services, a real SQLite file and the memory broker. */
+import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createAdministration } from '../../src/backend/administration.ts';
@@ -194,7 +195,8 @@ describe('an operator', () => {
   });
 
   it('starts a drain, which is in the audit log', async () => {
-    expect((await admin('POST', '/drain')).status).toBe(202);
+    const answer = await admin('POST', '/drain');
+    expect([answer.status, answer.json.data]).toEqual([202, { draining: true }]);
     expect(draining).toBe(true);
     expect((await house.audited())[0]).toMatchObject({ action: 'node.drain', actor: 'operator:admin' });
   });
@@ -319,5 +321,65 @@ describe('the backend', () => {
   it('is refused a question that streams do not answer', async () => {
     expect((await backend('GET', '/streams/level2/ETH-USD')).status).toBe(404);
     expect((await backend('GET', '/streams/nope/x/position')).status).toBe(400);
+  });
+});
+
+describe('any request whatever to either API', () => {
+  const routes: [method: string, path: string][] = [
+    ['GET', '/admin/v1/users'],
+    ['PATCH', '/admin/v1/users/1'],
+    ['GET', '/admin/v1/users/1/sessions'],
+    ['DELETE', '/admin/v1/sessions/x'],
+    ['GET', '/admin/v1/connections'],
+    ['GET', '/admin/v1/audit'],
+    ['POST', '/backend/v1/publish'],
+    ['POST', '/backend/v1/snapshot'],
+    ['POST', '/backend/v1/users/1/events'],
+    ['GET', '/backend/v1/streams/level2/x/position'],
+    ['GET', '/backend/v1/principals'],
+    ['GET', '/readyz'],
+  ];
+  const name = fc.constantFrom(
+    'channel',
+    'key',
+    'data',
+    'levels',
+    'publications',
+    'item',
+    'time',
+    'status',
+    'roles',
+    'tier',
+    'permissions',
+    'idempotencyKey',
+    'accountId',
+    'limit',
+    'before',
+    '__proto__',
+  );
+  const value = fc.oneof(
+    fc.jsonValue({ maxDepth: 3 }),
+    fc.constantFrom('level2', 'ticker', 'orders', 'user', 'toString', 'ETH-USD', 1, 2, [['bid', '1', '1']]),
+  );
+
+  it('is answered below 500', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...routes),
+        fc.dictionary(name, value, { maxKeys: 6 }),
+        fc.array(fc.tuple(name, fc.string({ maxLength: 20 })), { maxLength: 3 }),
+        async ([method, path], body, query) => {
+          const { status, text } = await call(
+            path.startsWith('/admin') ? 'admin' : 'backend',
+            method,
+            `${path}?${new URLSearchParams(query)}`,
+            method === 'GET' ? undefined : body,
+          );
+          expect(status).toBeLessThan(500);
+          expect(text).not.toMatch(/\n\s+at |FST_|SQLITE/);
+        },
+      ),
+      { numRuns: 300 },
+    );
   });
 });

@@ -83,12 +83,10 @@ const STATUS_LINES: Record<string, string> = {
 
 /** Answers bytes that are no HTTP request. There is no request to log or to give an id to, only a socket. */
 export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-  // ECONNRESET: nobody is left to read an answer. Bytes written: an answer is already on its way.
-  if (
-    error.code === 'ECONNRESET' ||
-    !socket.writable ||
-    (socket as { bytesWritten?: number }).bytesWritten !== 0
-  ) {
+  // `_httpMessage` is the answer that Node is writing now; a second status line inside it would only confuse.
+  const { _httpMessage: current } = socket as { _httpMessage?: ServerResponse | null };
+  // ECONNRESET: nobody is left to read an answer.
+  if (error.code === 'ECONNRESET' || !socket.writable || current?.headersSent === true) {
     socket.destroy();
     return;
   }

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
-import { Refusal } from '@countersign/protocol';
+import { type ErrorCode, Refusal } from '@countersign/protocol';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { refuseMalformed, refuseRaw, sendRefusal, toRefusal } from './answers.ts';
@@ -18,6 +18,8 @@ export interface ListenerOptions {
   log: Logger;
   /** The client's address as it may stand in a log. */
   sourceOf: (request: FastifyRequest) => string;
+  /** Told of every refusal, for counting. */
+  refused?: (code: ErrorCode) => void;
   /** Told once per request when its answer has been sent. `route` is the pattern, never the URL. */
   observe?: (request: { method: string; route: string; status: number; seconds: number }) => void;
 }
@@ -128,6 +130,7 @@ export function createListener(options: ListenerOptions): Listener {
 
   function refusalOf(error: unknown, request: FastifyRequest): Refusal {
     const refusal = toRefusal(error);
+    options.refused?.(refusal.code);
     // Only named fields: a URL or a header could carry a credential (R76).
     const entry = {
       event: 'http.refused',

@@ -35,6 +35,7 @@ export interface HttpDoorOptions {
   clock: Clock;
   log: Logger;
   observe?: NonNullable<ListenerOptions['observe']>;
+  refused?: NonNullable<ListenerOptions['refused']>;
 }
 
 export interface HttpDoor {
@@ -61,6 +62,7 @@ export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
     log,
     sourceOf: (request) => sources.source(request.raw),
     ...(options.observe === undefined ? {} : { observe: options.observe }),
+    ...(options.refused === undefined ? {} : { refused: options.refused }),
   });
   const { fastify } = listener;
   fastify.decorateRequest('authentication', null);

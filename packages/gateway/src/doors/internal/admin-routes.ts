@@ -112,6 +112,6 @@ export function useAdminRoutes(fastify: FastifyInstance, services: AdminRouteSer
     await administration.note('node.drain', 'node', {}, who);
     drain.start(who.actor);
     reply.code(202);
-    return ok({ draining: true });
+    return ok({ draining: drain.draining() });
   });
 }

@@ -98,12 +98,13 @@ export function useBackendRoutes(fastify: FastifyInstance, services: BackendRout
     for (const { userId, address, accounts } of connections.list()) {
       if (userId === null) continue;
       const known = principals.get(userId);
-      if (known !== undefined) known.connections += 1;
-      else if (principals.size >= MAX_PRINCIPALS) truncated = true;
-      else {
-        const ids = accounts.map(({ accountId }) => accountId);
-        principals.set(userId, { userId, address, accounts: ids, connections: 1 });
-      }
+      const ids = accounts.map(({ accountId }) => accountId);
+      if (known !== undefined) {
+        known.connections += 1;
+        // A connection whose token has expired names no accounts; another of the same user may.
+        if (known.accounts.length === 0) Object.assign(known, { address, accounts: ids });
+      } else if (principals.size >= MAX_PRINCIPALS) truncated = true;
+      else principals.set(userId, { userId, address, accounts: ids, connections: 1 });
     }
     return ok({ principals: [...principals.values()], truncated });
   });
