@@ -1,10 +1,11 @@
 /**
- * Makes a fresh clone runnable: `npm start` and `npm test` call this first. Installs when `node_modules` is
- * missing or does not match the lockfile, then compiles when a source has changed. When there is nothing to
- * do it says nothing and costs a few file stats.
+ * Makes a fresh clone runnable: `npm start` and `npm test` do this first. Not as `prestart` and `pretest`:
+ * with `ignore-scripts`, which this repository sets, npm leaves those out.
  *
- * Everything is written to standard error: `npm start -- --json` owns standard output. Plain Node without
- * dependencies, because it runs before there are any.
+ * Installs when `node_modules` is missing or does not match the lockfile, then compiles when a source has
+ * changed. When there is nothing to do it says nothing and costs a few file stats. Everything is written to
+ * standard error: `npm start -- --json` owns standard output. Plain Node without dependencies, because it
+ * runs before there are any.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -193,11 +194,17 @@ async function build() {
   say(`compiled in ${result.elapsed}`);
 }
 
-checkNode();
-if (!existsSync(join(root, 'package-lock.json')))
-  fail('package-lock.json is missing: the clone is not whole.');
-if (readText(installStamp) !== installKey()) {
-  if (installMatchesLock()) writeFileSync(installStamp, installKey());
-  else await install();
+/** @param {{ build: boolean }} options whether `dist` has to be up to date as well */
+export async function setUp({ build: wantsBuild }) {
+  checkNode();
+  if (!existsSync(join(root, 'package-lock.json')))
+    fail('package-lock.json is missing: the clone is not whole.');
+  if (readText(installStamp) !== installKey()) {
+    if (installMatchesLock()) writeFileSync(installStamp, installKey());
+    else await install();
+  }
+  if (wantsBuild && (readText(buildStamp) !== buildKey() || !isBuilt())) await build();
 }
-if (process.argv.includes('--build') && (readText(buildStamp) !== buildKey() || !isBuilt())) await build();
+
+if (process.argv[1] === fileURLToPath(import.meta.url))
+  await setUp({ build: process.argv.includes('--build') });

@@ -13,6 +13,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { setUp } from './setup.mjs';
 import { summarize } from './summary.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -73,6 +74,8 @@ async function runVitest() {
   }
 }
 
+// Built as well: some suites start the program as a user would.
+await setUp({ build: true });
 const checks = forwarded.length === 0 ? await runStaticChecks() : [];
 if (forwarded.length > 0) console.log('static checks left out: arguments were given');
 const vitest = await runVitest();
