@@ -314,6 +314,12 @@ describe('the backend', () => {
       ],
       truncated: false,
     });
+    // The token of the first connection has expired: it names no accounts any more, the second does.
+    connections = [{ ...info('a', 1), address: null, accounts: [] }, info('c', 1)];
+    expect((await backend('GET', '/principals')).json.data.principals).toEqual([
+      { userId: 1, address: '0x01', accounts: [7], connections: 2 },
+    ]);
+    connections = [info('a', 1), info('b', null), info('c', 1), info('d', 2)];
     const listed = (await admin('GET', '/connections?limit=2')).json.data;
     expect([listed.total, listed.connections.length]).toEqual([4, 2]);
   });
