@@ -46,6 +46,10 @@ export const configSchema = z.strictObject({
       signingKeyLife: seconds(30 * 86_400),
       /** Seconds a key is published before its first use: the cache life of the key set plus skew. */
       signingKeyLead: seconds(600, 0, 86_400),
+      /** Live sessions of one user; one more ends the oldest (R50). */
+      sessionsPerUser: z.number().int().min(1).max(10_000).default(100),
+      /** Seconds for which a session that ended is still known, for whoever investigates. */
+      keepEnded: seconds(30 * 86_400, 3600, 3650 * 86_400),
     }),
     {},
   ),

@@ -81,6 +81,7 @@ export async function createIdentity({
     contractWallets,
     failures,
     deadlines,
+    changes,
   });
   const sessions = createSessions({
     store,

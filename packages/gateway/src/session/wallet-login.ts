@@ -7,7 +7,8 @@ import { Refusal } from '@countersign/protocol';
 import { fromHex, ready, verifyWalletSignature } from '@countersign/tokens';
 import type { Clock } from '../operations/clock.ts';
 import type { Config } from '../operations/config.ts';
-import type { Challenge, Session, Store, User } from '../store/store.ts';
+import type { Challenge, Change, Session, Store, User } from '../store/store.ts';
+import type { AccessChanges } from './access-changes.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import { challengeContext, challengeDigest, challengeText } from './challenge.ts';
 import type { ContractWallets } from './contract-wallet.ts';
@@ -77,6 +78,7 @@ export function createWalletLogin({
   contractWallets,
   failures,
   deadlines,
+  changes,
 }: {
   store: Store;
   clock: Clock;
@@ -86,8 +88,9 @@ export function createWalletLogin({
   contractWallets: ContractWallets;
   failures: FailureLimiter;
   deadlines: SessionDeadlines;
+  changes: Pick<AccessChanges, 'announce'>;
 }): WalletLogin {
-  const { nonceBytes, nonceTtl, refreshTtl } = config.tokens;
+  const { nonceBytes, nonceTtl, refreshTtl, sessionsPerUser } = config.tokens;
   const { chainIds, newUser, challengesPerAddress, challengesPerSource } = config.wallet;
 
   const audit = (action: string, actor: string, address: string, source: string, detail: object) =>
@@ -151,9 +154,27 @@ export function createWalletLogin({
         userAgent: userAgentOf(request.userAgent),
       },
       refreshDigest: refreshDigest(jti),
+      most: sessionsPerUser,
     });
     deadlines.note(opened.session);
+    await endedByLimit(opened.user, opened.ended);
     return { ...opened, jti };
+  }
+
+  /** Sessions that had to end for a new one: their sockets close, and there is a line for whoever wonders (R50). */
+  async function endedByLimit({ userId }: User, ended: readonly Change[]): Promise<void> {
+    const last = ended.at(-1);
+    if (last === undefined) return;
+    await changes.announce(last);
+    const lines = ended.map(({ subject, reason }) => ({
+      at: clock.now(),
+      actor: 'system',
+      action: 'session.end',
+      target: `session:${subject}`,
+      source: null,
+      detail: JSON.stringify({ reason, userId }),
+    }));
+    await Promise.all(lines.map(store.audit.append));
   }
 
   return {

@@ -10,6 +10,7 @@ import { GroupCommit } from './sqlite/group-commit.ts';
 import { sqliteProbe } from './sqlite/probe.ts';
 import { sqliteSessions } from './sqlite/sessions.ts';
 import { sqliteSigningKeys } from './sqlite/signing-keys.ts';
+import { sqliteSweep } from './sqlite/sweep.ts';
 import { sqliteUsers } from './sqlite/users.ts';
 import type { Store } from './store.ts';
 
@@ -47,6 +48,7 @@ export function sqliteStoreOn(db: Database.Database, clock: { monotonic(): numbe
     signingKeys: sqliteSigningKeys(db, commits, changes.append),
     apiKeys: sqliteApiKeys(db, commits, changes.append),
     audit: sqliteAudit(db, commits),
+    sweep: sqliteSweep(db, commits),
     probe: sqliteProbe(db, commits, clock),
     async close() {
       if (!open) return;

@@ -17,6 +17,12 @@ export interface Store {
   readonly signingKeys: SigningKeyStore;
   readonly apiKeys: ApiKeyStore;
   readonly audit: AuditLog;
+  /**
+   * Forgets sessions that ended, by revocation or by time, more than `keepMs` before `now`, with their refresh
+   * tokens; challenges, changes and the audit log stay. One bounded step: removes at most `limit` rows. Call it
+   * again while it removes as many.
+   */
+  sweep(now: number, keepMs: number, limit: number): Promise<{ sessions: number; refreshTokens: number }>;
   /** Proves that a write becomes durable; resolves to how long that took in milliseconds. Rejects when it does not. */
   probe(): Promise<number>;
   /** Flushes what is queued and closes. Idempotent. */
@@ -173,13 +179,16 @@ export interface SessionStore {
    * Makes the session and its first refresh token durable in one transaction, creating the user if the address
    * is new. Does not look at the user's status.
    *
+   * @param input.most live sessions that the user may have, this one included: the oldest beyond it end in the
+   *   same transaction (reason `session-limit`), and `ended` are their records in the change log
    * @throws StoreError (rejects) `invalid` if the sid or the digest is taken
    */
   open(input: {
     user: NewUser & { address: string };
     session: Omit<Session, 'userId' | 'revokedAt' | 'revokeReason' | 'lastRefreshAt'>;
     refreshDigest: string;
-  }): Promise<{ user: User; session: Session }>;
+    most: number;
+  }): Promise<{ user: User; session: Session; ended: Change[] }>;
   find(sid: string): Promise<Session | null>;
   /** Live sessions of a user, newest first. */
   listByUser(userId: number, now: number): Promise<Session[]>;

@@ -3,6 +3,7 @@ import { checksumAddress, hashTypedData, type TypedData } from '@countersign/tok
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   challenge,
+  context,
   DAY,
   type House,
   login,
@@ -10,6 +11,7 @@ import {
   openHouse,
   refusal,
   refusedAs,
+  SECOND,
   SOURCE,
   wallet,
 } from './support.ts';
@@ -163,6 +165,31 @@ describe('a login', () => {
     const two = await login(house, ada);
     expect(two.user).toEqual(one.user);
     expect(two.session.sid).not.toBe(one.session.sid);
+  });
+
+  it('beyond the limit of sessions ends the oldest, tells all nodes, and leaves a line in the audit log', async () => {
+    const limited = await openHouse({ tokens: { sessionsPerUser: 2 } });
+    const first = await login(limited);
+    await limited.pass(SECOND);
+    const second = await login(limited);
+    await login(limited, wallet('bob'));
+    await limited.pass(SECOND);
+    const changes: unknown[] = [];
+    limited.changes.onChange(({ kind, subject, reason }) => void changes.push([kind, subject, reason]));
+    const third = await login(limited);
+    expect(changes).toEqual([['session-ended', first.session.sid, 'session-limit']]);
+    expect(limited.changes.isSessionEnded(first.session.sid)).toBe(true);
+    expect((await limited.sessions.list(first.user.userId)).map(({ sid }) => sid)).toEqual([
+      third.session.sid,
+      second.session.sid,
+    ]);
+    await expect(limited.sessions.refresh([first.refresh.token], context)).rejects.toMatchObject({
+      code: 'refresh_refused',
+    });
+    const lines = (await limited.audited()).filter(({ action }) => action === 'session.end');
+    expect(lines).toMatchObject([{ actor: 'system', target: `session:${first.session.sid}` }]);
+    expect(JSON.parse(lines[0]!.detail)).toEqual({ reason: 'session-limit', userId: first.user.userId });
+    await limited.dispose();
   });
 
   it('takes nonce and signature in every spelling that seed clients use', async () => {

@@ -10,6 +10,7 @@ import { logContract } from './contract/logs.ts';
 import { rotationContract } from './contract/rotation.ts';
 import { rotationModelContract } from './contract/rotation-model.ts';
 import { sessionContract } from './contract/sessions.ts';
+import { sweepContract } from './contract/sweep.ts';
 import { userContract } from './contract/users.ts';
 
 export interface StorePlace {
@@ -49,6 +50,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
     challengeContract(under);
     userContract(under);
     sessionContract(under);
+    sweepContract(under);
     rotationContract(under);
     rotationModelContract(under);
     keyContract(under);

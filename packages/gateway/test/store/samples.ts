@@ -36,7 +36,13 @@ export const newUser = (over: Partial<NewUser> = {}): NewUser => ({
 export const openSession = (
   store: Store,
   sid: string,
-  over: { address?: string; rotation?: 'adaptive' | 'strict'; createdAt?: number; first?: string } = {},
+  over: {
+    address?: string;
+    rotation?: 'adaptive' | 'strict';
+    createdAt?: number;
+    first?: string;
+    most?: number;
+  } = {},
 ) => {
   const createdAt = over.createdAt ?? 1_000;
   return store.sessions.open({
@@ -52,6 +58,7 @@ export const openSession = (
       userAgent: 'test',
     },
     refreshDigest: digest(over.first ?? `${sid}-R0`),
+    most: over.most ?? 1_000,
   });
 };
 

@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { NO_MIGRATIONS } from 'kysely';
 import Database from 'libsql';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openDatabase, sqliteMigrator } from '../../src/store/sqlite/database.ts';
@@ -163,7 +164,7 @@ describe('the database file', () => {
     const made = tables();
     expect(made).toContain('sessions');
     const migrator = sqliteMigrator(db);
-    expect((await migrator.migrateDown()).error).toBeUndefined();
+    expect((await migrator.migrateTo(NO_MIGRATIONS)).error).toBeUndefined();
     expect(tables()).toEqual([]);
     expect((await migrator.migrateToLatest()).error).toBeUndefined();
     expect(tables().sort()).toEqual(made.sort());

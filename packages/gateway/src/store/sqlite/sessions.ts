@@ -8,6 +8,8 @@ import { sqliteRotation } from './rotation.ts';
 import { build, prepare } from './statement.ts';
 import type { SqliteUsers } from './users.ts';
 
+const SESSION_LIMIT = 'session-limit';
+
 /** Ends a live session inside the transaction of whoever calls; null if it had ended or never was. */
 export type EndSession = (
   sid: string,
@@ -33,6 +35,26 @@ export function sqliteSessions(
       .where('expires_at', '>', v.now)
       .orderBy('created_at', 'desc')
       .orderBy('sid'),
+  );
+  const countLive = prepare(db)<{ userId: number; now: number }>()((v) =>
+    build
+      .selectFrom('sessions')
+      .select(({ fn }) => fn.countAll<number>().as('live'))
+      .where('user_id', '=', v.userId)
+      .where('revoked_at', 'is', null)
+      .where('expires_at', '>', v.now),
+  );
+  const oldestOfUser = prepare(db)<{ userId: number; now: number; except: string; limit: number }>()((v) =>
+    build
+      .selectFrom('sessions')
+      .select('sid')
+      .where('user_id', '=', v.userId)
+      .where('revoked_at', 'is', null)
+      .where('expires_at', '>', v.now)
+      .where('sid', '!=', v.except)
+      .orderBy('created_at')
+      .orderBy('sid')
+      .limit(v.limit),
   );
   const insert = prepare(db)<Omit<SessionRow, 'revoked_at' | 'revoke_reason' | 'last_refresh_at'>>()((v) =>
     build
@@ -67,10 +89,17 @@ export function sqliteSessions(
     const session = end.get({ sid, at, reason });
     return session ? { session, change: append({ at, kind: 'session-ended', subject: sid, reason }) } : null;
   };
+  function endOldest(userId: number, now: number, most: number, except: string): Change[] {
+    const beyond = countLive.get({ userId, now })!.live - most;
+    if (beyond <= 0) return [];
+    return oldestOfUser
+      .all({ userId, now, except, limit: beyond })
+      .map(({ sid }) => endSession(sid, now, SESSION_LIMIT)!.change);
+  }
   const rotation = sqliteRotation(db, bySid, endSession);
 
   return {
-    open: ({ user: newUser, session, refreshDigest }) =>
+    open: ({ user: newUser, session, refreshDigest, most }) =>
       commits.write(() => {
         const user = users.create(newUser);
         const row = insert.get({
@@ -85,7 +114,8 @@ export function sqliteSessions(
           user_agent: session.userAgent,
         })!;
         rotation.begin({ digest: refreshDigest, sid: session.sid, issuedAt: session.createdAt });
-        return { user, session: toSession(row) };
+        const ended = endOldest(user.userId, session.createdAt, most, session.sid);
+        return { user, session: toSession(row), ended };
       }),
     find: (sid) =>
       commits.read(() => {

@@ -99,6 +99,56 @@ export function sessionContract(under: StoreUnderTest): void {
       expect(await under.store.sessions.revokeAll(user.userId, 7_000, 'logout-all')).toEqual([]);
     });
 
+    it('ends the oldest sessions of a user beyond the most, in the transaction that opens the new one', async () => {
+      const { store } = under;
+      const { user } = await openSession(store, 'b', { createdAt: 1_000 });
+      await openSession(store, 'a', { createdAt: 2_000 });
+      await openSession(store, 'other', { address: BOB, createdAt: 500 });
+      const third = await openSession(store, 'c', { createdAt: 3_000, most: 3 });
+      expect(third.ended).toEqual([]);
+      const fourth = await openSession(store, 'd', { createdAt: 4_000, most: 3 });
+      expect(fourth.ended).toMatchObject([
+        { kind: 'session-ended', subject: 'b', reason: 'session-limit', at: 4_000 },
+      ]);
+      await under.reopen();
+      expect(await under.store.changes.since(0, 10)).toEqual(fourth.ended);
+      expect(await under.store.sessions.find('b')).toMatchObject({
+        revokedAt: 4_000,
+        revokeReason: 'session-limit',
+      });
+      const live = await under.store.sessions.listByUser(user.userId, 5_000);
+      expect(live.map(({ sid }) => sid)).toEqual(['d', 'c', 'a']);
+      expect((await under.store.sessions.find('other'))!.revokedAt).toBeNull();
+    });
+
+    it('does not count sessions that are over, and spares the new one whatever its time', async () => {
+      const { store } = under;
+      await openSession(store, 'expired', { createdAt: 1_000 });
+      await openSession(store, 'ended', { createdAt: 1_000 + LIFE });
+      await store.sessions.revoke('ended', 2_000 + LIFE, 'logout');
+      await openSession(store, 'live', { createdAt: 3_000 + LIFE });
+      const { ended } = await openSession(store, 'new', { createdAt: 2_500 + LIFE, most: 1 });
+      expect(ended.map(({ subject }) => subject)).toEqual(['live']);
+      expect((await store.sessions.find('new'))!.revokedAt).toBeNull();
+      expect((await store.sessions.find('expired'))!.revokedAt).toBeNull();
+    });
+
+    it('never leaves more live sessions than the most, however many are opened at once', async () => {
+      const opened = await Promise.all(
+        Array.from({ length: 40 }, (_, i) => openSession(under.store, `s${i}`, { most: 5 })),
+      );
+      expect(opened.flatMap(({ ended }) => ended)).toHaveLength(35);
+      expect(await under.store.sessions.listByUser(opened[0]!.user.userId, 2_000)).toHaveLength(5);
+    });
+
+    it('ends nothing when opening fails', async () => {
+      await openSession(under.store, 's1');
+      const taken = openSession(under.store, 's2', { first: 's1-R0', most: 1 });
+      await expect(taken).rejects.toMatchObject({ name: 'StoreError', code: 'invalid' });
+      expect((await under.store.sessions.find('s1'))!.revokedAt).toBeNull();
+      expect(await under.store.changes.head()).toBe(0);
+    });
+
     it('keeps the user that is there when a known address opens a session', async () => {
       const user = await under.store.users.create(newUser({ tier: 'pro' }));
       const opened = await openSession(under.store, 's1');
