@@ -1,5 +1,8 @@
 /** What an operator does to users: each change is durable, announced to all nodes, and in the audit log. */
+import { Refusal } from '@countersign/protocol';
+import { parseAddress } from '@countersign/tokens';
 import type { Clock } from '../operations/clock.ts';
+import type { Config } from '../operations/config.ts';
 import type { AccessChanges } from '../session/access-changes.ts';
 import type { Sessions } from '../session/sessions.ts';
 import type { AuditEntry, Session, Store, User } from '../store/store.ts';
@@ -22,6 +25,13 @@ export interface By {
 export interface Administration {
   users(page: { limit: number; before?: number }): Promise<User[]>;
   user(userId: number): Promise<User | null>;
+  /**
+   * Makes the user of a wallet before its first login, with the access that a first login gives; the user that
+   * there is already, as it is.
+   *
+   * @throws Refusal `invalid_request` for an address whose upper and lower case are no EIP-55 checksum
+   */
+  createUser(user: { address: string; displayName: string | null }, by: By): Promise<User>;
   /** Null if there is no such user. When it resolves, this node applies the change already. */
   setAccess(userId: number, patch: AccessPatch, by: By): Promise<User | null>;
   sessions(userId: number): Promise<Session[]>;
@@ -41,11 +51,13 @@ export function createAdministration({
   sessions,
   changes,
   clock,
+  config,
 }: {
   store: Pick<Store, 'users' | 'audit' | 'changes'>;
   sessions: Pick<Sessions, 'list' | 'logout' | 'logoutAll'>;
   changes: Pick<AccessChanges, 'announce' | 'position' | 'fresh'>;
   clock: Clock;
+  config: Pick<Config, 'wallet'>;
 }): Administration {
   const note = (action: string, target: string, detail: object, by: By) =>
     store.audit.append({ at: clock.now(), ...by, action, target, detail: JSON.stringify(detail) });
@@ -55,6 +67,25 @@ export function createAdministration({
   return {
     users: (page) => store.users.list(page),
     user: (userId) => store.users.find(userId),
+    async createUser({ address, displayName }, by) {
+      let lower: string;
+      try {
+        lower = parseAddress(address);
+      } catch {
+        throw new Refusal('invalid_request', 'address', { message: 'address: is not an address' });
+      }
+      const known = await store.users.findByAddress(lower);
+      if (known !== null) return known;
+      const createdAt = clock.now();
+      const user = await store.users.create({
+        address: lower,
+        displayName,
+        ...config.wallet.newUser,
+        createdAt,
+      });
+      await note('user.create', `user:${user.userId}`, { address: lower }, by);
+      return user;
+    },
     async setAccess(userId, patch, by) {
       const before = await store.users.find(userId);
       if (before === null) return null;

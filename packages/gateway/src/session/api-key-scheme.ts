@@ -22,6 +22,7 @@ import type { AccessChanges } from './access-changes.ts';
 import type { BearerContext, BearerScheme } from './authenticate.ts';
 import type { Directory } from './directory.ts';
 import type { FailureLimiter } from './failure-limiter.ts';
+import type { MaybePromise } from './maybe-promise.ts';
 import type { Authentication, Permission, Principal } from './principal.ts';
 import type { ReplayCache } from './replay-cache.ts';
 
@@ -45,7 +46,7 @@ interface LoadedKey {
   allows: (address: string) => boolean;
 }
 
-/** Keys and unknown names remembered; the oldest is forgotten first. */
+/** Keys and unknown names remembered; the one loaded longest ago is forgotten first. */
 const MAX_KEYS = 20_000;
 const MAX_UNKNOWN = 10_000;
 /** Milliseconds that the clock of a signer with a strict key may be ahead. */
@@ -74,14 +75,12 @@ export function createApiKeyScheme({
   /** Hosts, with port, that this gateway answers to. */
   hosts: () => readonly string[];
 }): ApiKeyScheme {
-  const byName = new Map<string, LoadedKey>();
-  const nameOf = new Map<string, string>();
+  const loadedKeys = new Map<string, LoadedKey>();
   const unknown = new Map<string, number>();
 
   changes.onChange((change) => {
-    if (change.kind !== 'api-key-changed' && change.kind !== 'api-key-ended') return;
-    const name = nameOf.get(change.subject);
-    if (name !== undefined) byName.delete(name);
+    if (change.kind === 'api-key-changed' || change.kind === 'api-key-ended')
+      loadedKeys.delete(change.subject);
   });
 
   async function load(name: string): Promise<LoadedKey | null> {
@@ -93,22 +92,27 @@ export function createApiKeyScheme({
       return null;
     }
     const loaded = loadedFrom(record);
-    nameOf.set(record.keyId, name);
-    trim(nameOf, MAX_KEYS);
     // A change that arrived while the store was read may not be in what was read: do not keep it (R12).
     if (changes.position() === position) {
-      byName.set(name, loaded);
-      trim(byName, MAX_KEYS);
+      loadedKeys.set(record.keyId, loaded);
+      trim(loadedKeys, MAX_KEYS);
     }
     return loaded;
   }
 
-  async function find(name: string): Promise<LoadedKey | null> {
-    const known = byName.get(name);
-    if (known !== undefined) return known;
+  function find(name: string, source: string): MaybePromise<LoadedKey | null> {
+    const known = loadedKeys.get(name.slice(name.lastIndexOf('/') + 1));
+    // The whole name counts: an id under another organisation is another key, which does not exist (R12).
+    if (known?.record.name === name) return known;
     const until = unknown.get(name);
     if (until !== undefined && until > clock.monotonic()) return null;
-    return load(name);
+    // R10: names made up at random would each be a read of the store.
+    const guesser = `unknown ${source}`;
+    failures.check(guesser);
+    return load(name).then((loaded) => {
+      if (loaded === null) failures.fail(guesser);
+      return loaded;
+    });
   }
 
   function usable({ record, allows }: LoadedKey, address: string): string | null {
@@ -124,7 +128,7 @@ export function createApiKeyScheme({
     if (owner === null) return null;
     const granted = new Set(record.scopes.flatMap((scope) => SCOPES[scope]));
     const permissions = new Set([...owner.permissions].filter((permission) => granted.has(permission)));
-    return { ...owner, permissions, tier: record.tier ?? owner.tier };
+    return { ...owner, permissions, tier: record.tier ?? owner.tier, endsAt: record.expiresAt };
   }
 
   function checkReplay(parsed: ParsedJwt, { record }: LoadedKey, context: BearerContext): void {
@@ -148,7 +152,8 @@ export function createApiKeyScheme({
     // The C++ sample's nonce is raw bytes: its header is not UTF-8 and must be read all the same.
     const parsed = parseCompact(token, { lenientHeaderText: true });
     const name = readKid(parsed);
-    const loaded = await find(name);
+    const found = find(name, context.source);
+    const loaded = found instanceof Promise ? await found : found;
     if (loaded === null) throw refusal('no such key');
     const suspect = `${loaded.record.keyId} ${context.source}`;
     failures.check(suspect);
@@ -167,7 +172,8 @@ export function createApiKeyScheme({
     };
     if (context.door === 'rest') {
       const { method = '', path = '', host } = context;
-      checkApiKeyClaims(parsed, { ...rules, kind: 'rest', method, path, hosts: acceptedHosts(host) });
+      const hosts = acceptedHosts(host, context.address);
+      checkApiKeyClaims(parsed, { ...rules, kind: 'rest', method, path, hosts });
     } else checkApiKeyClaims(parsed, { ...rules, kind: 'websocket' });
     const problem = usable(loaded, context.address);
     if (problem !== null) throw refusal(problem);
@@ -175,17 +181,19 @@ export function createApiKeyScheme({
     return loaded;
   }
 
-  /** The `Host` header counts only if it names this gateway: otherwise a token for another service would fit. */
-  function acceptedHosts(host: string | undefined): string[] {
+  /**
+   * The `Host` header is the client's word, and a token for another service must not fit here by it. It counts
+   * only on this machine, where a forwarded port changes the name that clients know the gateway by.
+   */
+  function acceptedHosts(host: string | undefined, address: string): string[] {
     const own = [...hosts(), ...config.hosts];
-    return host !== undefined && isLoopback(host) && !own.includes(host) ? [...own, host] : own;
+    if (host === undefined || !LOOPBACK_HOST.test(host) || !LOOPBACK_ADDRESS.test(address)) return own;
+    return own.includes(host) ? own : [...own, host];
   }
 
   return {
-    claims: (token) => {
-      const name = kidOf(token);
-      return name !== null && (name.includes('/') || UUID.test(name));
-    },
+    // The names of API keys have slashes; those of the keys that sign access tokens are base64url and have none.
+    claims: (token) => kidOf(token)?.includes('/') === true,
 
     async authenticate(token, context): Promise<Authentication> {
       if (!changes.fresh())
@@ -195,10 +203,13 @@ export function createApiKeyScheme({
         const principal = await principalOf(loaded);
         if (principal === null) throw refusal('the owner has no access');
         // The proof counts for the message it came in; what it opened lasts until the key itself ends (C5).
-        return { principal, expiresAt: null, endsAt: loaded.record.expiresAt };
+        return { principal, expiresAt: null };
       } catch (error) {
+        if (error instanceof Refusal) throw error;
         if (error instanceof TokenError) throw refusal(`${error.code}: ${error.message}`);
-        throw error;
+        // R11: a look-up that fails refuses. The key may be good, so the answer is to try again.
+        const name = error instanceof Error ? error.name : 'failure';
+        throw new Refusal('unavailable', `the key could not be looked up: ${name}`, { retryAfter: 1 });
       }
     },
 
@@ -222,9 +233,8 @@ const loadedFrom = (record: ApiKey): LoadedKey => ({
 /** One answer for every reason (R18); the reason is for the log. */
 const refusal = (reason: string): Refusal => new Refusal('unauthorized', `api key: ${reason}`);
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-
-const isLoopback = (host: string): boolean => /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/.test(host);
+const LOOPBACK_HOST = /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/;
+const LOOPBACK_ADDRESS = /^(?:127(?:\.\d{1,3}){3}|::1)$/;
 
 /** Looks at the unverified header only to tell whose rules apply. */
 function kidOf(token: string): string | null {

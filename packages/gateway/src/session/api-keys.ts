@@ -58,7 +58,10 @@ export interface KeyActor {
 
 export interface CreatedKey {
   key: ApiKey;
-  /** SEC1 PEM for P-256, PKCS#8 PEM for Ed25519; null where the owner brought the key. Shown here and never again. */
+  /**
+   * SEC1 PEM for P-256; base64 of seed and public key for Ed25519. Null where the owner brought the key. Shown here
+   * and never again.
+   */
   privateKey: string | null;
 }
 
@@ -73,12 +76,17 @@ export interface ApiKeys {
   change(keyId: string, change: KeyChange, by: KeyActor): Promise<ApiKey>;
   /** Ends a key for good: its name and its public key are never accepted again. */
   remove(keyId: string, by: KeyActor): Promise<void>;
-  /** Makes a successor with the same rights; the old key goes on working for `overlapMs`. */
+  /**
+   * Makes a successor with the same rights; the old key goes on working for `overlapMs`.
+   *
+   * @throws Refusal `conflict` if the key is disabled, has expired or was replaced before: a successor would
+   *   bring back what was taken away, or there would be two
+   */
   rotate(
     keyId: string,
     overlapMs: number,
     by: KeyActor,
-    publicKey?: { publicKey: string | object; proof?: string },
+    own?: Pick<KeyWish, 'publicKey' | 'proof'>,
   ): Promise<CreatedKey>;
 }
 
@@ -136,7 +144,8 @@ export function createApiKeys({
   }
 
   async function create(userId: number, wish: KeyWish, by: KeyActor): Promise<CreatedKey> {
-    const checked = checkWish(wish, clock.now());
+    const checked = checkWish(wish);
+    checkEnd(checked.expiresAt, clock.now());
     if (by.owner !== null) {
       if (wish.tier != null) throw invalid('tier can only be set by an operator');
       const live = await store.apiKeys.listByUser(userId);
@@ -177,10 +186,14 @@ export function createApiKeys({
       const key = await owned(keyId, by);
       if (by.owner !== null && change.tier !== undefined)
         throw invalid('tier can only be set by an operator');
-      const { enabled = key.enabled, tier = key.tier, ...rest } = change;
-      const checked = checkWish({ ...key, ...rest }, clock.now());
-      const updated = await apply(key, { ...checked, enabled, tier });
-      await audit('api-key.change', updated, by, { changed: Object.keys(change) });
+      const whole = { ...key, ...change, ...checkWish({ ...key, ...change }) };
+      if (change.expiresAt !== undefined) checkEnd(change.expiresAt, clock.now());
+      // Only what was asked for is written: a new name must not undo a disabling that came at the same time.
+      const named = CHANGEABLE.filter((member) => change[member] !== undefined);
+      if (named.length === 0) throw invalid('there is nothing to change');
+      const of = (from: ApiKey) => Object.fromEntries(named.map((member) => [member, from[member]]));
+      const updated = await apply(key, of(whole));
+      await audit('api-key.change', updated, by, { before: of(key), after: of(updated) });
       return updated;
     },
 
@@ -194,6 +207,12 @@ export function createApiKeys({
         throw invalid('overlap must be 0 to 2,592,000 seconds');
       }
       const old = await owned(keyId, by);
+      const over = old.expiresAt !== null && old.expiresAt <= clock.now();
+      if (!old.enabled || over || old.replacedBy !== null) {
+        throw new Refusal('conflict', 'the key is disabled, expired or replaced', {
+          message: 'The key is disabled, has expired, or was replaced before.',
+        });
+      }
       const { nickname, alg, scopes, allowedIps, expiresAt, replay, tier } = old;
       const wish = { nickname, alg, scopes, allowedIps, expiresAt, replay, ...own };
       const made = await create(old.userId, by.owner === null ? { ...wish, tier } : wish, by);
@@ -210,9 +229,16 @@ export function createApiKeys({
 
 const invalid = (message: string): Refusal => new Refusal('invalid_request', message, { message });
 
+const CHANGEABLE = ['nickname', 'scopes', 'tier', 'allowedIps', 'expiresAt', 'replay', 'enabled'] as const;
+
 type Checked = Pick<ApiKey, 'nickname' | 'scopes' | 'allowedIps' | 'expiresAt' | 'replay'>;
 
-function checkWish(wish: KeyWish, now: number): Checked {
+function checkEnd(expiresAt: number | null, now: number): void {
+  if (expiresAt === null || (Number.isSafeInteger(expiresAt) && expiresAt > now)) return;
+  throw invalid('expiresAt must be a time in the future, in milliseconds since 1970');
+}
+
+function checkWish(wish: KeyWish): Checked {
   const { nickname, scopes, allowedIps = [], expiresAt = null, replay = 'reuse' } = wish;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
   if (typeof nickname !== 'string' || !/^[^\u0000-\u001f\u007f]{1,64}$/u.test(nickname)) {
@@ -227,9 +253,6 @@ function checkWish(wish: KeyWish, now: number): Checked {
   for (const entry of allowedIps) {
     const problem = problemWithBlock(String(entry));
     if (problem !== null) throw invalid(`allowedIps: ${problem}`);
-  }
-  if (expiresAt !== null && (!Number.isSafeInteger(expiresAt) || expiresAt <= now)) {
-    throw invalid('expiresAt must be a time in the future, in milliseconds since 1970');
   }
   if (replay !== 'reuse' && replay !== 'strict') throw invalid('replay must be reuse or strict');
   return { nickname, scopes: [...new Set(scopes)], allowedIps: allowedIps.map(String), expiresAt, replay };
@@ -257,13 +280,26 @@ function material(wish: KeyWish, userId: number, needsProof: boolean, now: numbe
 
 function generate(alg: ApiKey['alg']): Material {
   if (alg !== 'ES256' && alg !== 'EdDSA') throw invalid('alg must be ES256 or EdDSA');
+  // SEC1 below for P-256, because Go's sample in seed 003 reads nothing else.
   const pair: { publicKey: KeyObject; privateKey: KeyObject } =
     alg === 'ES256' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('ed25519');
   const jwk = publicJwk(pair.publicKey.export({ format: 'jwk' }) as unknown as PublicJwk);
-  // SEC1 for P-256, because Go's sample in seed 003 reads nothing else.
-  const type = alg === 'ES256' ? 'sec1' : 'pkcs8';
-  const privateKey = String(pair.privateKey.export({ format: 'pem', type }));
-  return { alg, jwk, print: thumbprint(jwk), privateKey };
+  const { privateKey } = pair;
+  return {
+    alg,
+    jwk,
+    print: thumbprint(jwk),
+    privateKey:
+      alg === 'ES256'
+        ? String(privateKey.export({ format: 'pem', type: 'sec1' }))
+        : seedAndPublic(privateKey),
+  };
+}
+
+/** What most clients read of an Ed25519 key (wire facts coinbase 3, "Key formats"): no PEM, both halves in base64. */
+function seedAndPublic(privateKey: KeyObject): string {
+  const { d = '', x = '' } = privateKey.export({ format: 'jwk' });
+  return Buffer.concat([Buffer.from(d, 'base64url'), Buffer.from(x, 'base64url')]).toString('base64');
 }
 
 function checkProof(

@@ -33,6 +33,8 @@ export interface Principal {
   readonly tier: string;
   readonly accounts: readonly Account[];
   readonly credential: Credential;
+  /** Wall-clock milliseconds at which the credential itself is over (the end of a key or token); absent or null: never. */
+  readonly endsAt?: number | null;
 }
 
 /** A principal together with how long the proof of it lasts. */
@@ -43,6 +45,4 @@ export interface Authentication {
    * null where only revocation ends it.
    */
   readonly expiresAt: number | null;
-  /** Wall-clock milliseconds at which the credential itself is over (the end of a key or token); absent or null: never. */
-  readonly endsAt?: number | null;
 }

@@ -20,7 +20,7 @@ export interface ReplayCache {
   /**
    * Binds a reusable token to the first source that showed it (R21, `reuse`).
    *
-   * @returns true if `source` is that source
+   * @returns true if `source` is that source, and the token was not spent under another policy of its key
    */
   bind(id: string, source: string, until: number): boolean;
 }
@@ -51,11 +51,13 @@ export function createMemoryReplayCache({
     epoch: clock.now(),
     spend(id, until) {
       forget(spent, (end) => end);
-      if (spent.has(id) || spent.size >= capacity) return false;
+      // Bound: it counted before, when its key still allowed reuse.
+      if (spent.has(id) || bound.has(id) || spent.size >= capacity) return false;
       spent.set(id, until);
       return true;
     },
     bind(id, source, until) {
+      if (spent.has(id)) return false;
       const known = bound.get(id);
       if (known !== undefined) return known.source === source;
       forget(bound, ({ until: end }) => end);

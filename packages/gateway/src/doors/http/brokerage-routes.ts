@@ -66,7 +66,7 @@ export function useBrokerageRoutes(fastify: FastifyInstance, services: Brokerage
     async function admit(
       request: FastifyRequest,
       reply: FastifyReply,
-      permission: Permission,
+      permission: Permission | null,
     ): Promise<Principal> {
       reply.header('cache-control', 'no-store');
       const principal = principalOf(request);
@@ -76,7 +76,7 @@ export function useBrokerageRoutes(fastify: FastifyInstance, services: Brokerage
     }
 
     scope.get('/key_permissions', async (request, reply) => {
-      const { permissions } = await admit(request, reply, 'account_updates');
+      const { permissions } = await admit(request, reply, null);
       return {
         can_view: permissions.has('account_updates'),
         can_trade: permissions.has('trading'),
@@ -87,7 +87,7 @@ export function useBrokerageRoutes(fastify: FastifyInstance, services: Brokerage
     });
 
     scope.get('/*', async (request, reply) => {
-      await admit(request, reply, 'account_updates');
+      await admit(request, reply, MARKET_DATA.test(rest(request)) ? 'market_data' : 'account_updates');
       return passOn(request, reply);
     });
     scope.route({
@@ -95,15 +95,18 @@ export function useBrokerageRoutes(fastify: FastifyInstance, services: Brokerage
       url: '/*',
       handler: async (request, reply) => {
         // Everything that moves money out of reach needs more than the right to trade.
-        const moves = /(?:^|\/)(?:move_funds|transfers?|withdrawals?)(?:\/|$)/.test(
-          (request.params as { '*': string })['*'],
-        );
+        const moves = /(?:^|\/)(?:move_funds|transfers?|withdrawals?)(?:\/|$)/.test(rest(request));
         await admit(request, reply, moves ? 'transfer' : 'trading');
         return passOn(request, reply);
       },
     });
   });
 }
+
+const rest = (request: FastifyRequest): string => (request.params as { '*': string })['*'];
+
+/** Private twins of public market data: a key that may see the market need not see an account. */
+const MARKET_DATA = /^(?:products(?:\/.*)?|best_bid_ask|product_book)\/?$/;
 
 const WORDS: Partial<Record<number, string>> = { 400: 'INVALID_ARGUMENT', 404: 'NOT_FOUND' };
 
@@ -122,7 +125,7 @@ function sendRefusal(reply: FastifyReply, refusal: Refusal): FastifyReply {
   // The SDK searches these exact bytes, without a blank after the colon.
   if (status === 403) {
     return reply.send(
-      '{"error":"PERMISSION_DENIED","error_details":"Missing required scopes","message":"Missing required scopes"}',
+      '{"error":"unknown","error_details":"Missing required scopes","message":"Missing required scopes"}',
     );
   }
   return reply.send(JSON.stringify({ error: WORDS[status] ?? 'unknown', error_details: message, message }));

@@ -4,10 +4,12 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Clock } from '../../operations/clock.ts';
 import type { Config } from '../../operations/config.ts';
+import type { ApiKeys } from '../../session/api-keys.ts';
 import type { WalletLogin } from '../../session/wallet-login.ts';
 import { createSources } from '../source.ts';
 import { useBrokerageRoutes } from './brokerage-routes.ts';
 import { createIdentify } from './guard.ts';
+import { useKeyRoutes } from './key-routes.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
 import { useLoginRoutes } from './login-routes.ts';
 import { createOrigins, useCors } from './origin.ts';
@@ -27,6 +29,8 @@ export interface HttpDoorOptions {
   walletLogin: WalletLogin;
   sessions: SessionService;
   profiles: ProfileService;
+  /** Absent: users do not manage keys here. */
+  keys?: ApiKeys;
   authenticator: AuthenticatorService;
   signingKeys: KeySetService;
   limits: LimitService;
@@ -76,9 +80,13 @@ export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
       async (scope) => useLoginRoutes(scope, { ...shared, walletLogin: options.walletLogin, origins, clock }),
       { prefix },
     );
-    fastify.register(async (scope) => useUserRoutes(scope, { ...shared, profiles: options.profiles }), {
-      prefix,
-    });
+    fastify.register(
+      async (scope) => {
+        useUserRoutes(scope, { ...shared, profiles: options.profiles });
+        if (options.keys !== undefined) useKeyRoutes(scope, { keys: options.keys, sources });
+      },
+      { prefix },
+    );
     fastify.register(async (scope) => usePublicRoutes(scope, shared), { prefix });
     fastify.register(async (scope) => useValidatorRoutes(scope, shared), { prefix });
   }

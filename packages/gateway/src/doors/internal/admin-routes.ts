@@ -36,6 +36,16 @@ export function useAdminRoutes(fastify: FastifyInstance, services: AdminRouteSer
     })
     .partial()
     .refine((patch) => Object.keys(patch).length > 0, 'nothing to change');
+  const newUserSchema = z.strictObject({
+    address: z.string().regex(/^0x[0-9a-fA-F]{40}$/),
+    displayName: z
+      .string()
+      .min(1)
+      .max(64)
+      .regex(/^[^\p{Cc}\p{Cf}\p{Cs}]*$/u)
+      .nullable()
+      .default(null),
+  });
   const rotateSchema = z.strictObject({ emergency: z.boolean().default(false) });
 
   const by = (request: FastifyRequest): By => ({
@@ -64,6 +74,10 @@ export function useAdminRoutes(fastify: FastifyInstance, services: AdminRouteSer
   const ok = (data: object) => ({ success: true, data });
 
   fastify.get('/users', async (request) => ok({ users: await administration.users(pageOf(request)) }));
+  fastify.post('/users', async (request) => {
+    const { address, displayName } = parse(newUserSchema, request.body ?? {});
+    return ok({ user: await administration.createUser({ address, displayName }, by(request)) });
+  });
   fastify.get('/users/:id', async (request) =>
     ok({ user: found(await administration.user(userId(request))) }),
   );

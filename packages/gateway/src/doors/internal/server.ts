@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Config } from '../../operations/config.ts';
 import type { Health } from '../../operations/health.ts';
+import type { ApiKeys } from '../../session/api-keys.ts';
 import { createListener, type ListenerOptions } from '../http/listener.ts';
 import { createSources } from '../source.ts';
 import { type AdminRouteServices, useAdminRoutes } from './admin-routes.ts';
@@ -12,12 +13,15 @@ import { type BackendRouteServices, useBackendRoutes } from './backend-routes.ts
 import { requireToken } from './bearer.ts';
 import type { TokenFile } from './credentials-file.ts';
 import { useHealthRoutes } from './health-routes.ts';
+import { useAdminKeyRoutes } from './key-routes.ts';
 
 export interface InternalDoorOptions {
   config: Pick<Config, 'internalHost' | 'internalPort'>;
   health: Health;
   registry: Registry;
   admin: Omit<AdminRouteServices, 'sources'>;
+  /** Absent: this gateway has no API keys. */
+  keys?: ApiKeys;
   backend: BackendRouteServices;
   adminToken: Pick<TokenFile, 'matches'>;
   backendToken: Pick<TokenFile, 'matches'>;
@@ -56,6 +60,8 @@ export function createInternalDoor(options: InternalDoorOptions): InternalDoor {
       });
       scope.addHook('onRequest', requireToken(options.adminToken));
       useAdminRoutes(scope, { ...options.admin, sources });
+      const { keys } = options;
+      if (keys !== undefined) useAdminKeyRoutes(scope, { ...options.admin, keys, sources });
     },
     { prefix: '/admin/v1' },
   );
