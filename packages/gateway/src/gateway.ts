@@ -7,12 +7,12 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CLOSE, Refusal } from '@countersign/protocol';
 import { createAdministration } from './backend/administration.ts';
-import { createForwarder, type Forwarder } from './backend/forward.ts';
+import { createForwarder } from './backend/forward.ts';
 import { createPublisher } from './backend/publish.ts';
 import { createIdentitySigner } from './backend/venue-identity.ts';
 import { createMemoryBroker } from './broker/memory.ts';
 import { ConnectionRegistry } from './connection/registry.ts';
-import type { ConnectionServices } from './connection/services.ts';
+import type { ConnectionServices, Peer } from './connection/services.ts';
 import { createCoinbaseDialect } from './dialects/coinbase.ts';
 import { createEthgasDialect } from './dialects/ethgas.ts';
 import { createHttpDoor } from './doors/http/server.ts';
@@ -27,10 +27,11 @@ import { brokerRoundTrip, createHealth } from './operations/health.ts';
 import { createLog, type Logger } from './operations/log.ts';
 import { createMetrics } from './operations/metrics.ts';
 import { type ApiKeyScheme, createApiKeyScheme } from './session/api-key-scheme.ts';
+import { createApiKeys } from './session/api-keys.ts';
 import { createFailureLimiter } from './session/failure-limiter.ts';
 import { createIdentity } from './session/identity.ts';
 import { openKeyEncryption } from './session/key-encryption.ts';
-import type { Principal } from './session/principal.ts';
+import type { Credential, Principal } from './session/principal.ts';
 import { createMemoryReplayCache } from './session/replay-cache.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { channelTable } from './streams/channel.ts';
@@ -127,21 +128,32 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
   });
   const { changes, directory, sessions, authenticator, signingKeys } = identity;
 
+  async function principalOf(userId: number, credential: Credential, peer: Peer): Promise<Principal | null> {
+    if (credential.kind !== 'api-key') return directory.principal(userId, credential);
+    return (await apiKeys?.principal(credential.keyId, peer.address)) ?? null;
+  }
+
   changes.onChange((change, { at }) => {
     metrics.revocations.inc({ kind: change.kind });
     registry
-      .apply(change, async ({ userId, credential, peer }) => {
-        if (userId === null || credential === null) return null;
-        if (credential.kind === 'api-key')
-          return (await apiKeys?.principal(credential.keyId, peer.address)) ?? null;
-        return directory.principal(userId, credential);
-      })
+      .apply(change, async ({ userId, credential, peer }) =>
+        userId === null || credential === null ? null : principalOf(userId, credential, peer),
+      )
       .then(() =>
         metrics.revocationLatency.observe(Math.max(0, clock.now() - Math.min(change.at, at)) / 1000),
       )
       .catch((error: unknown) => fault('revocation', error));
   });
   changes.onSessionExtended((sid, expiresAt) => registry.extend(sid, expiresAt));
+
+  const keys = createApiKeys({
+    store,
+    changes,
+    clock,
+    random: randomBytes,
+    issuer: config.issuer,
+    registered: (name) => apiKeys?.registered(name),
+  });
 
   const forwarder =
     config.venue.url === null
@@ -159,6 +171,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     walletLogin: identity.walletLogin,
     sessions,
     profiles: store.users,
+    keys,
     authenticator,
     signingKeys,
     limits: { charge: () => {} },
@@ -176,8 +189,6 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
   }
 
   const productChannels = [...channels.values()].filter(({ keyedBy }) => keyedBy === 'product');
-  const ended = ({ credential }: Principal): boolean =>
-    credential.kind === 'session' && changes.isSessionEnded(credential.sid);
   const services: ConnectionServices = {
     hub,
     clock,
@@ -190,9 +201,13 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
       leeway: config.tokens.leeway * 1000,
       queriesInFlight: QUERIES_IN_FLIGHT,
     },
-    authenticate: (token, { address, source }) =>
-      authenticator.bearer(token, { door: 'websocket', address, source }),
-    ended,
+    authenticate(token, { address, source }) {
+      const asOf = changes.position();
+      const proof = authenticator.bearer(token, { door: 'websocket', address, source });
+      return proof instanceof Promise ? proof.then((later) => ({ ...later, asOf })) : { ...proof, asOf };
+    },
+    changesApplied: () => changes.position(),
+    principal: principalOf,
     query(name, args, who) {
       if (forwarder === null) throw new Refusal('unavailable', 'no venue is configured');
       return forwarder.query(name, args, who);
@@ -241,7 +256,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     }),
     registry: metrics.registry,
     admin: {
-      administration: createAdministration({ store, sessions, changes, clock }),
+      administration: createAdministration({ store, sessions, changes, clock, config }),
       signingKeys,
       connections: registry,
       drain: {
@@ -253,6 +268,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
       },
       tiers: [],
     },
+    keys,
     backend: {
       publisher: createPublisher({ channels, broker, clock }),
       channels,

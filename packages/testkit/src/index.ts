@@ -1,3 +1,4 @@
+export { createFakeClock, type FakeClock } from './fake-clock.ts';
 export {
   type GatewayProcess,
   type GatewayProcessOptions,
@@ -5,6 +6,12 @@ export {
   startGatewayProcess,
 } from './gateway-process.ts';
 export { type Answer, createHttpClient, type HttpClient } from './http-client.ts';
+export {
+  type InternalAnswer,
+  startTestGateway,
+  type TestGateway,
+  type TestGatewayOptions,
+} from './in-process-gateway.ts';
 export { type LoggedIn, logIn, postForm } from './login.ts';
 export { openRawWebSocket, type RawWebSocket } from './raw-websocket.ts';
 export { createLoadWallets, type LoadWallet } from './wallet.ts';

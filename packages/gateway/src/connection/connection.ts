@@ -4,17 +4,18 @@
  * principals.
  */
 import { CLOSE, type CloseCode, type ErrorCode, Refusal } from '@countersign/protocol';
-import { decide } from '../access/gatekeeper.ts';
-import type { Command, Conversation, Dialect, Phrase } from '../dialects/dialect.ts';
-import type { Authentication, Credential, Principal } from '../session/principal.ts';
+import type { Command, Conversation, Dialect, Phrase, Want } from '../dialects/dialect.ts';
+import type { Credential, Principal } from '../session/principal.ts';
 import type { CutReason } from '../streams/hub.ts';
 import type { JsonObject } from '../streams/publication.ts';
 import { Holdings } from './holdings.ts';
 import { MessageLimit } from './message-limit.ts';
-import type { ConnectionServices, Peer } from './services.ts';
+import { Queries } from './queries.ts';
+import type { ConnectionServices, Peer, Proof } from './services.ts';
 import { Standing } from './standing.ts';
 import { type Subscribe, Subscriptions } from './subscriptions.ts';
 import type { Transport } from './transport.ts';
+import { WaitingRoom } from './waiting-room.ts';
 
 const CUT: Readonly<Record<CutReason, CloseCode>> = {
   slow: CLOSE.slow,
@@ -22,57 +23,65 @@ const CUT: Readonly<Record<CutReason, CloseCode>> = {
   fault: CLOSE.internal,
 };
 
+/** A command, or something of our own that has to take its turn among them. */
+type Work = Command | (() => Promise<void>);
+
 export class Connection {
   readonly peer: Peer;
   readonly openedAt: number;
   readonly #services: ConnectionServices;
   readonly #transport: Transport;
-  readonly #standing: Standing;
+  readonly #standing = new Standing();
   readonly #holdings: Holdings;
   readonly #subscriptions: Subscriptions;
+  readonly #queries: Queries;
+  readonly #waiting: WaitingRoom;
   readonly #limit: MessageLimit;
   /** Null until a message has shown which dialect the peer speaks; the first of the list answers until then. */
   #dialect: Dialect | null = null;
   #conversation: Conversation;
   /** The peer has done what a new connection must do in time. */
-  #settled: boolean;
-  readonly #queue: (Command | (() => Promise<void>))[] = [];
+  #settled = false;
+  readonly #queue: Work[] = [];
   #busy = false;
-  /** Private wants that wait for a login which is on its way. */
-  #waiting: Subscribe[] = [];
-  #cancelWait: (() => void) | null = null;
-  #queries = 0;
   #closed = false;
 
-  constructor(peer: Peer, transport: Transport, services: ConnectionServices, proof: Authentication | null) {
+  /** @param proof what the peer brought along when it connected */
+  constructor(peer: Peer, transport: Transport, services: ConnectionServices, proof: Proof | null) {
     this.peer = peer;
     this.#transport = transport;
     this.#services = services;
-    this.#standing = new Standing(proof);
-    this.#settled = proof !== null;
+    const { limits, clock, hub } = services;
     this.#conversation = services.dialects[0].open(peer.id);
-    this.openedAt = services.clock.monotonic();
-    this.#limit = new MessageLimit(
-      services.limits.messagesPerSecond,
-      services.limits.messageBurst,
-      this.openedAt,
-    );
-    this.#holdings = new Holdings(services.hub, transport.outbox, (reason) => this.close(CUT[reason]));
+    this.openedAt = clock.monotonic();
+    this.#limit = new MessageLimit(limits.messagesPerSecond, limits.messageBurst, this.openedAt);
+    const cut = (reason: CutReason) => this.close(CUT[reason]);
+    this.#holdings = new Holdings(hub, transport.outbox, cut);
+    this.#waiting = new WaitingRoom(clock, limits.subscriptionsPerConnection);
     const connection = this;
-    this.#subscriptions = new Subscriptions(this.#holdings, {
+    const host = {
       outbox: transport.outbox,
-      most: services.limits.subscriptionsPerConnection,
+      most: limits.subscriptionsPerConnection,
       knows: services.knows,
+      cut,
       get closed() {
         return connection.#closed;
       },
       get conversation() {
         return connection.#conversation;
       },
-      say: (words) => this.#say(words),
-      refuse: (phrase, code) => this.#refuse(phrase, code),
-    });
-    if (proof !== null) services.identityChanged(this);
+      get userId() {
+        return connection.userId;
+      },
+      get principal() {
+        return connection.principal;
+      },
+      say: (words: (conversation: Conversation) => string[]) => this.#say(words),
+      refuse: (phrase: Phrase, code: ErrorCode, message?: string) => this.#refuse(phrase, code, message),
+    };
+    this.#subscriptions = new Subscriptions(this.#holdings, host);
+    this.#queries = new Queries(host, services);
+    if (proof !== null) this.#enqueue(() => this.#adopt(proof, false));
   }
 
   /** Who may act now; null once the proof has expired. */
@@ -85,9 +94,9 @@ export class Connection {
     return this.#standing.proof?.principal.credential ?? null;
   }
 
-  /** The user that this connection belongs to, expired or not. */
+  /** The user that is signed in here, expired or not. */
   get userId(): number | null {
-    return this.#standing.userId;
+    return this.#standing.proof?.principal.userId ?? null;
   }
 
   get dialect(): string | null {
@@ -122,8 +131,7 @@ export class Connection {
   gone(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#cancelWait?.();
-    this.#waiting = [];
+    this.#waiting.release();
     this.#queue.length = 0;
     this.#holdings.leaveAll();
     this.#services.identityChanged(this);
@@ -148,7 +156,7 @@ export class Connection {
     if (!this.#settled && monotonic - this.openedAt > idleSeconds * 1000) return this.close(CLOSE.idle);
     for (let due = this.#due(now); due !== null && !this.#closed; due = this.#due(now)) {
       if (due === 'over') return this.end();
-      if (due === 'lapsed') this.#holdings.pause(now);
+      if (due === 'lapsed') this.#holdings.pause();
       else {
         const notice = this.#conversation.expired();
         if (notice !== null) this.#transport.send(notice);
@@ -162,12 +170,11 @@ export class Connection {
 
   // ---------------------------------------------------------------------------------- what happens to access
 
-  /** A REST refresh gave the session behind this connection a newer access token: the connection lives on with it. */
-  extend(expiresAt: number): void {
+  /** A REST refresh gave a session a newer access token: if the connection stands on that session, it lives on. */
+  extend(sid: string, expiresAt: number): void {
     this.#enqueue(async () => {
-      const { proof } = this.#standing;
-      if (proof?.expiresAt == null || expiresAt <= proof.expiresAt) return;
-      await this.#adopt({ ...proof, expiresAt }, false);
+      const proof = this.#standing.extended(sid, expiresAt);
+      if (proof !== null) await this.#adopt({ ...proof, asOf: this.#services.changesApplied() }, true);
     });
   }
 
@@ -179,9 +186,8 @@ export class Connection {
 
   /** Permissions, tier or accounts have changed: what is not allowed any more stops here and now (R54). */
   reconsider(principal: Principal): void {
-    const proof = this.#standing.replacePrincipal(principal);
-    if (proof === null || this.#closed) return;
-    this.#holdings.renew(proof);
+    if (this.#closed) return;
+    this.#standing.replacePrincipal(principal);
     this.#subscriptions.reconsider(principal);
   }
 
@@ -202,7 +208,7 @@ export class Connection {
   }
 
   /** Work takes effect strictly in the order it came: a login that is being verified holds up what follows it. */
-  #enqueue(work: Command | (() => Promise<void>)): void {
+  #enqueue(work: Work): void {
     if (this.#closed) return;
     if (this.#queue.length >= this.#services.limits.messageBurst) return this.close(CLOSE.policy);
     this.#queue.push(work);
@@ -226,7 +232,7 @@ export class Connection {
     }
   }
 
-  #failed(work: Command | (() => Promise<void>), error: unknown): void {
+  #failed(work: Work, error: unknown): void {
     const refusal = error instanceof Refusal;
     if (!refusal) this.#services.fault('connection.command', error);
     if (typeof work !== 'function') this.#refuse(work.phrase, refusal ? error.code : 'internal');
@@ -243,7 +249,7 @@ export class Connection {
       case 'unsubscribe':
         return this.#unsubscribe(command);
       case 'query':
-        return void this.#query(command);
+        return void this.#queries.ask(command);
       case 'ping':
         return void this.#say((talk) => talk.pong(command.phrase));
       case 'invalid':
@@ -255,19 +261,22 @@ export class Connection {
     const proof = await this.#verify(token, phrase);
     if (proof === null) return;
     await this.#adopt(proof, false, phrase);
-    this.#queue.unshift(...this.#waiting);
-    this.#waiting = [];
-    this.#cancelWait?.();
-    this.#cancelWait = null;
+    const waited = this.#waiting.release();
+    if (!this.#closed) {
+      this.#queue.unshift(
+        ...waited.map((want): Work => ({ kind: 'subscribe', wants: [want], phrase: want.phrase })),
+      );
+    }
   }
 
   /** Verifies a token and sees to it that the subject of a connection never changes (R51). Answers refusals itself. */
-  async #verify(token: string | null, phrase: Phrase): Promise<Authentication | null> {
+  async #verify(token: string | null, phrase: Phrase): Promise<Proof | null> {
     try {
       if (token === null) throw new Refusal('unauthorized', 'no token');
       const proof = await this.#services.authenticate(token, this.peer);
       if (this.#closed) return null;
-      if (this.userId === null || this.userId === proof.principal.userId) return proof;
+      const { subject } = this.#standing;
+      if (subject === null || subject === proof.principal.userId) return proof;
       this.#refuse(phrase, 'forbidden', 'This connection belongs to another user: open a new one.');
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -278,15 +287,35 @@ export class Connection {
   }
 
   /** Takes a proof into effect, at once and whole; `phrase` is the login to answer, if there was one. */
-  async #adopt(proof: Authentication, perRequest: boolean, phrase?: Phrase): Promise<void> {
+  async #adopt(proof: Proof, perRequest: boolean, phrase?: Phrase): Promise<void> {
     this.#standing.adopt(proof, perRequest);
     this.#settled = true;
     this.#services.identityChanged(this);
-    // Filed first, looked up after: a revocation that came in between is not missed.
-    if (this.#services.ended(proof.principal)) return this.end();
-    this.#holdings.renew(proof);
-    if (phrase !== undefined) this.#say((talk) => talk.loggedIn(phrase, proof));
-    await this.#subscriptions.resume(this.#conversation.encoder);
+    // Filed first, looked up after: a change of access that came in between is not missed.
+    if (this.#services.changesApplied() !== proof.asOf) {
+      this.#holdings.pause();
+      if (!(await this.#confirm(proof.principal))) return;
+    }
+    const { principal } = this.#standing.proof ?? proof;
+    this.#subscriptions.reconsider(principal);
+    if (phrase !== undefined) this.#say((talk) => talk.loggedIn(phrase, { ...proof, principal }));
+    try {
+      await this.#subscriptions.resume(this.#conversation.encoder);
+    } catch (error) {
+      // Half of the streams would go on without a word about the others.
+      if (!(error instanceof Refusal)) this.#services.fault('connection.resume', error);
+      this.close(CLOSE.overload);
+    }
+  }
+
+  /** Asks again who is behind a credential. False if nobody is any more: the connection has ended then. */
+  async #confirm({ userId, credential }: Principal): Promise<boolean> {
+    const principal = await this.#services.principal(userId, credential, this.peer).catch(() => undefined);
+    if (this.#closed) return false;
+    if (principal === undefined) this.close(CLOSE.overload);
+    else if (principal === null) this.end();
+    else this.#standing.replacePrincipal(principal);
+    return !this.#closed;
   }
 
   #logout(phrase: Phrase): void {
@@ -298,57 +327,31 @@ export class Connection {
 
   async #subscribe(command: Subscribe): Promise<void> {
     if (this.#dialect?.settlesBy === 'request') this.#settled = true;
-    let by = this.#standing.current;
+    let by = this.principal;
     if (command.token !== undefined) {
-      by = await this.#verify(command.token, command.phrase);
-      if (by === null) return;
-      if (this.#standing.proof === null) await this.#adopt(by, true);
+      const proof = await this.#verify(command.token, command.phrase);
+      if (proof === null) return;
+      await this.#adopt(proof, true);
+      by = this.#standing.proof?.principal ?? null;
     }
+    if (this.#closed) return;
     const mayHold = this.#dialect?.holdsPrivate === true && this.#standing.proof === null;
-    const waiting = await this.#subscriptions.subscribe(command, by, mayHold);
+    await this.#subscriptions.subscribe(command, by, mayHold ? (want) => this.#hold(want) : null);
     if (this.#holdings.size > 0) this.#settled = true;
-    if (waiting.length > 0) this.#hold({ ...command, wants: waiting });
   }
 
-  /** Keeps private wants for a moment: python-ethgas may subscribe before its login (wire facts 5.4). */
-  #hold(command: Subscribe): void {
-    this.#waiting.push(command);
-    this.#cancelWait ??= this.#services.clock.after(this.#services.limits.privateHold, () => {
-      this.#cancelWait = null;
-      for (const { wants } of this.#waiting.splice(0)) {
-        for (const want of wants) this.#refuse(want.phrase, 'unauthorized');
-      }
-    });
+  #hold(want: Want): boolean {
+    return this.#waiting.hold(want, this.#services.limits.privateHold, () =>
+      this.#refuse(want.phrase, 'unauthorized'),
+    );
   }
 
   async #unsubscribe({ wants, token, phrase }: Extract<Command, { kind: 'unsubscribe' }>): Promise<void> {
     if (token !== undefined && (await this.#verify(token, phrase)) === null) return;
+    const named = (waiting: Want) =>
+      wants.some(({ channel, key }) => waiting.channel === channel && (key === null || waiting.key === key));
+    for (const want of this.#waiting.release(named)) this.#refuse(want.phrase, 'unauthorized');
     this.#subscriptions.unsubscribe(wants, phrase);
-  }
-
-  /** A query waits for nobody and nobody waits for it: the venue may be slow. */
-  #query({ query, args, phrase, private: isPrivate }: Extract<Command, { kind: 'query' }>): void {
-    const verdict = decide(this.principal, { do: 'query', query, private: isPrivate });
-    if (!verdict.allowed) return this.#refuse(phrase, verdict.code ?? 'forbidden');
-    if (this.#queries >= this.#services.limits.queriesInFlight) return this.#refuse(phrase, 'rate_limited');
-    this.#queries += 1;
-    const asker = this.userId;
-    this.#services
-      .query(query, args, this.principal)
-      .then((payload) => {
-        // A private answer is for whoever asked, and only while they may still see it.
-        const lost = isPrivate && (this.principal === null || this.userId !== asker);
-        if (lost) this.#refuse(phrase, 'unauthorized');
-        else this.#say((talk) => talk.answered(phrase, query, payload));
-      })
-      .catch((error: unknown) => {
-        if (error instanceof Refusal) return this.#refuse(phrase, error.code, error.message);
-        this.#services.fault('connection.query', error);
-        this.#refuse(phrase, 'internal');
-      })
-      .finally(() => {
-        this.#queries -= 1;
-      });
   }
 
   // ---------------------------------------------------------------------------------- answers

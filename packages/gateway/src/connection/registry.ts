@@ -1,4 +1,5 @@
 /** All live connections of this node, and the way from a change of access to the connections that it concerns. */
+import { CLOSE } from '@countersign/protocol';
 import type { Clock } from '../operations/clock.ts';
 import type { Account, Credential, Principal } from '../session/principal.ts';
 import type { Change } from '../store/store.ts';
@@ -74,7 +75,8 @@ export class ConnectionRegistry {
 
   /** A session got a newer access token somewhere: its connections live on with it. */
   extend(sid: string, expiresAt: number): void {
-    for (const connection of this.#byCredential.get(`session:${sid}`) ?? []) connection.extend(expiresAt);
+    for (const connection of this.#byCredential.get(`session:${sid}`) ?? [])
+      connection.extend(sid, expiresAt);
   }
 
   /**
@@ -82,6 +84,8 @@ export class ConnectionRegistry {
    *
    * @param resolve gives the principal of a connection as it is after the change; null when no access is left
    * @returns how many connections were ended
+   * @throws what `resolve` threw last, after all connections were seen to: those that it concerned are closed,
+   *   since nobody knows what they may still do (R11)
    */
   async apply(
     change: Change,
@@ -93,14 +97,24 @@ export class ConnectionRegistry {
       return concerned.length;
     }
     let ended = 0;
+    let failure: { cause: unknown } | null = null;
     for (const connection of concerned) {
-      const principal = await resolve(connection);
-      if (principal !== null) connection.reconsider(principal);
-      else {
-        connection.end();
-        ended += 1;
+      const filed = this.#filed.get(connection)?.credential;
+      try {
+        const principal = await resolve(connection);
+        // A login that took effect meanwhile has asked for itself.
+        if (this.#filed.get(connection)?.credential !== filed) continue;
+        if (principal !== null) connection.reconsider(principal);
+        else {
+          connection.end();
+          ended += 1;
+        }
+      } catch (cause) {
+        failure = { cause };
+        connection.close(CLOSE.overload);
       }
     }
+    if (failure !== null) throw failure.cause;
     return ended;
   }
 

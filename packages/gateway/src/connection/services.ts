@@ -2,7 +2,7 @@
 import type { Refusal } from '@countersign/protocol';
 import type { Dialect } from '../dialects/dialect.ts';
 import type { Clock } from '../operations/clock.ts';
-import type { Authentication, Principal } from '../session/principal.ts';
+import type { Authentication, Credential, Principal } from '../session/principal.ts';
 import type { Hub } from '../streams/hub.ts';
 import type { JsonObject } from '../streams/publication.ts';
 import type { Connection } from './connection.ts';
@@ -17,6 +17,12 @@ export interface Peer {
   readonly source: string;
   /** Wall-clock milliseconds. */
   readonly since: number;
+}
+
+/** An authentication that knows how old it is. */
+export interface Proof extends Authentication {
+  /** How many changes of access this node had applied when the check began. */
+  readonly asOf: number;
 }
 
 export interface ConnectionServices {
@@ -37,9 +43,11 @@ export interface ConnectionServices {
     queriesInFlight: number;
   };
   /** Verifies a token that came in a message. @throws Refusal */
-  authenticate(token: string, peer: Peer): Authentication | Promise<Authentication>;
-  /** True once the credential has been ended: looked up again after each login took effect. */
-  ended(principal: Principal): boolean;
+  authenticate(token: string, peer: Peer): Proof | Promise<Proof>;
+  /** How many changes of access this node has applied: what a proof from before them says may not hold any more. */
+  changesApplied(): number;
+  /** Who a credential stands for now; null when it gives no access any more. Rejects if that cannot be found out. */
+  principal(userId: number, credential: Credential, peer: Peer): Promise<Principal | null>;
   /** Answers a query from the venue. @throws Refusal */
   query(name: string, args: JsonObject, who: Principal | null): Promise<JsonObject>;
   /** True if a stream of this public channel may be joined: the venue serves that product or market. */

@@ -2,18 +2,15 @@
 import type { Authentication, Principal } from '../session/principal.ts';
 
 export class Standing {
-  /** Kept after it expired, so that the subject of a connection cannot change (R51). */
-  #proof: Authentication | null;
+  #proof: Authentication | null = null;
+  /** Kept after the proof expired and after a logout: the subject of a connection never changes (R51). */
+  #subject: number | null = null;
   /** The proof came inside a request and counts for that request alone (wire facts coinbase C5). */
   #perRequest = false;
   #lapsed = false;
   #told = false;
 
-  constructor(proof: Authentication | null) {
-    this.#proof = proof;
-  }
-
-  /** The last proof, expired or not. */
+  /** The last proof, expired or not; null before the first and after a logout. */
   get proof(): Authentication | null {
     return this.#proof;
   }
@@ -23,23 +20,38 @@ export class Standing {
     return this.#lapsed || this.#perRequest ? null : this.#proof;
   }
 
-  /** Whose connection this is; null until somebody has proved to be anybody. */
-  get userId(): number | null {
-    return this.#proof?.principal.userId ?? null;
+  /** Whose connection this is for good; null until somebody has proved to be anybody. */
+  get subject(): number | null {
+    return this.#subject;
   }
 
+  /**
+   * Takes a proof into effect in place of the one before.
+   *
+   * @param perRequest it came inside a request; a connection that was signed in stays signed in all the same
+   */
   adopt(proof: Authentication, perRequest: boolean): void {
-    this.#proof = proof;
-    this.#perRequest = perRequest;
+    // The right lasts until the newest access token of the session expires: an older one presented again does
+    // not shorten it (wire facts 3.4).
+    const known = this.#longer(proof) ? null : this.#proof;
+    this.#perRequest = perRequest && (this.#proof === null || this.#perRequest);
+    this.#proof = known === null ? proof : { ...proof, expiresAt: known.expiresAt };
+    this.#subject = proof.principal.userId;
     this.#lapsed = false;
     this.#told = false;
   }
 
+  /** The present proof with a later end, if it is of that session and if that is later; else null. */
+  extended(sid: string, expiresAt: number): Authentication | null {
+    const proof = this.#proof;
+    if (proof === null || proof.principal.credential.kind !== 'session') return null;
+    const longer = { ...proof, expiresAt };
+    return proof.principal.credential.sid === sid && this.#longer(longer) ? longer : null;
+  }
+
   /** The same proof, for a principal whose rights have changed. */
-  replacePrincipal(principal: Principal): Authentication | null {
-    if (this.#proof === null) return null;
-    this.#proof = { ...this.#proof, principal };
-    return this.#proof;
+  replacePrincipal(principal: Principal): void {
+    if (this.#proof !== null) this.#proof = { ...this.#proof, principal };
   }
 
   clear(): void {
@@ -55,7 +67,8 @@ export class Standing {
    */
   due(now: number, leeway: number): 'over' | 'lapsed' | 'expired' | null {
     if (this.#proof === null) return null;
-    const { expiresAt, endsAt } = this.#proof;
+    const { expiresAt, principal } = this.#proof;
+    const { endsAt } = principal;
     if (endsAt != null && now >= endsAt) return 'over';
     if (expiresAt === null) return null;
     if (!this.#told && now >= expiresAt - leeway) {
@@ -67,5 +80,13 @@ export class Standing {
       return 'lapsed';
     }
     return null;
+  }
+
+  /** False if the present proof is of the same session and lasts as long or longer. */
+  #longer({ principal: { credential }, expiresAt }: Authentication): boolean {
+    const present = this.#proof?.principal.credential;
+    const until = this.#proof?.expiresAt;
+    if (credential.kind !== 'session' || present?.kind !== 'session') return true;
+    return credential.sid !== present.sid || until == null || expiresAt === null || expiresAt > until;
   }
 }

@@ -2,10 +2,12 @@
 import type { ErrorCode } from '@countersign/protocol';
 import { decide, streamKeys } from '../access/gatekeeper.ts';
 import type { Command, Conversation, Joined, Phrase, Want } from '../dialects/dialect.ts';
-import type { Authentication, Principal } from '../session/principal.ts';
+import type { Principal } from '../session/principal.ts';
 import type { Encoder } from '../streams/encoder.ts';
+import type { CutReason } from '../streams/hub.ts';
 import type { Outbox } from '../streams/outbox.ts';
-import type { Holdings, OpenedStream } from './holdings.ts';
+import type { Position } from '../streams/publication.ts';
+import type { Holdings, OpeningStream } from './holdings.ts';
 
 export type Subscribe = Extract<Command, { kind: 'subscribe' }>;
 
@@ -14,18 +16,26 @@ export interface Host {
   readonly outbox: Outbox;
   readonly closed: boolean;
   readonly conversation: Conversation;
+  /** Whose the private streams are. */
+  readonly userId: number | null;
   /** Most streams that the connection may hold. */
   readonly most: number;
   /** True if the venue serves this public stream. */
   knows(channel: string, key: string): boolean;
   say(words: (conversation: Conversation) => string[]): void;
   refuse(phrase: Phrase, code: ErrorCode): void;
+  /** A stream cannot go on where the reader was, and there is no frame to say so. */
+  cut(reason: CutReason): void;
 }
 
 /** A stream that is wanted and not held yet. */
 interface Fresh {
   want: Want;
   key: string;
+}
+
+interface Opening extends Fresh {
+  stream: OpeningStream;
 }
 
 export class Subscriptions {
@@ -38,107 +48,151 @@ export class Subscriptions {
   }
 
   /**
-   * Joins what is allowed and refuses the rest, want by want.
+   * Joins what is allowed and refuses the rest, want by want. Nothing comes between the decision and the
+   * joining; what happens to access later finds the streams among the holdings.
    *
-   * @param mayHold true if a want that only lacks a login may wait for one
-   * @returns the wants that should wait
+   * @param hold takes such a want; false if no more may wait
    */
-  async subscribe(command: Subscribe, by: Authentication | null, mayHold: boolean): Promise<Want[]> {
+  async subscribe(
+    command: Subscribe,
+    by: Principal | null,
+    hold: ((want: Want) => boolean) | null,
+  ): Promise<void> {
     const allowed: Want[] = [];
-    const waiting: Want[] = [];
     for (const want of command.wants) {
-      const verdict = decide(by?.principal ?? null, { do: 'join', channel: want.channel });
-      if (verdict.allowed) allowed.push(want);
-      else if (verdict.code === 'unauthorized' && mayHold) waiting.push(want);
-      else this.#host.refuse(want.phrase, verdict.code ?? 'forbidden');
+      const { allowed: may, code } = decide(by, { do: 'join', channel: want.channel });
+      if (may) allowed.push(want);
+      else if (code !== 'unauthorized' || hold === null) this.#host.refuse(want.phrase, code ?? 'forbidden');
+      else if (!hold(want)) this.#host.refuse(want.phrase, 'too_many_subscriptions');
     }
     if (allowed.length > 0) await this.#join(allowed, command.phrase, by);
-    return waiting;
   }
 
   unsubscribe(wants: readonly Want[], phrase: Phrase): void {
     for (const want of wants) {
       for (const key of this.#holdings.keys(want.channel, want.key)) this.#holdings.leave(want.channel, key);
     }
-    this.#host.say((talk) => talk.unsubscribed(phrase, wants, this.#holdings.list()));
+    this.#host.say((talk) => talk.unsubscribed(phrase, wants, this.#holdings.list(this.#host.userId)));
   }
 
   /** Takes up again what was paused, each stream from where it was. */
   async resume(encoder: Encoder): Promise<void> {
-    for (const stream of await this.#holdings.resume(encoder)) await this.#begin(stream);
-  }
-
-  /** Leaves the streams that a principal may not read any more. */
-  reconsider(principal: Principal): void {
-    for (const { channel } of this.#holdings.list().values()) {
-      if (decide(principal, { do: 'join', channel }).allowed) continue;
-      for (const key of this.#holdings.keys(channel, null)) this.#holdings.leave(channel, key);
+    const streams = this.#holdings.resume(encoder);
+    const opened = await Promise.all(streams.map(({ ready }) => ready));
+    for (const [index, stream] of streams.entries()) {
+      const sent = await this.#begin(stream);
+      // A snapshot says by itself that it does not join up with what was read before.
+      if (sent === 0 && opened[index]?.recovered === false) this.#host.cut('gap');
     }
   }
 
-  async #join(wants: readonly Want[], phrase: Phrase, by: Authentication | null): Promise<void> {
+  /** Leaves the streams that a principal may not read any more, and says so. */
+  reconsider(principal: Principal): void {
+    const ended = this.#holdings.leavePrivate(
+      (channel, wantKey, key) =>
+        decide(principal, { do: 'join', channel }).allowed &&
+        streamKeys(channel, wantKey, principal).includes(key),
+    );
+    for (const phrase of ended) this.#host.refuse(phrase, 'forbidden');
+  }
+
+  async #join(wants: readonly Want[], phrase: Phrase, by: Principal | null): Promise<void> {
     const fresh = this.#fresh(wants, by);
     const over = this.#overLimit(fresh);
     if (over !== null) return this.#host.refuse(phrase, over);
-    const joined: Joined[] = wants.map((want) => ({ want, streams: [] }));
-    const opened: OpenedStream[] = [];
     const { encoder, snapshotFirst } = this.#host.conversation;
-    for (const { want, key } of fresh) {
-      // One request may name a stream twice.
-      if (this.#holdings.has(want.channel, key)) continue;
-      const open = want.channel.audience === 'public';
-      const stream = await this.#holdings.join(
-        want.channel,
-        key,
-        open ? key : want.key,
-        encoder,
-        open ? null : by,
-        want.since,
-      );
-      if (this.#host.closed) return;
-      opened.push(stream);
-      const place = wants.indexOf(want);
-      joined[place] = { want, streams: [...(joined[place]?.streams ?? []), stream] };
-    }
-    const answer = () => this.#host.say((talk) => talk.subscribed(phrase, joined, this.#holdings.list()));
+    const openings = this.#open(fresh, encoder);
+    const joined = await this.#joined(wants, openings);
+    if (this.#host.closed) return;
+    const answer = () =>
+      this.#host.say((talk) => talk.subscribed(phrase, joined, this.#holdings.list(this.#host.userId)));
     // Coinbase: snapshots first, then one answer; ETHGas: an answer for each arg, then what it opened.
     if (!snapshotFirst) answer();
-    for (const stream of opened) await this.#begin(stream, snapshotFirst);
+    const lost = new Set<Want>();
+    for (const { stream, want } of openings) {
+      await this.#begin(stream, snapshotFirst);
+      if (stream.state === 'lost') lost.add(want);
+    }
     if (snapshotFirst) {
       answer();
-      for (const stream of opened) stream.start();
+      for (const { stream } of openings) stream.start();
+    }
+    for (const { phrase: own } of lost) this.#host.refuse(own, 'unauthorized');
+  }
+
+  #open(fresh: readonly Fresh[], encoder: Encoder): Opening[] {
+    const openings: Opening[] = [];
+    for (const { want, key } of fresh) {
+      const since = want.since ?? accountSince(want, key);
+      openings.push({ want, key, stream: this.#holdings.join(want.channel, key, want, encoder, since) });
+    }
+    return openings;
+  }
+
+  /** What became of each want, once that is known. If one stream cannot be read, none of the request is held. */
+  async #joined(wants: readonly Want[], openings: readonly Opening[]): Promise<Joined[]> {
+    try {
+      const ready = await Promise.all(openings.map(({ stream }) => stream.ready));
+      return wants.map((want) => ({
+        want,
+        streams: openings.flatMap((opening, index) => {
+          const place = ready[index];
+          return opening.want === want && place ? [{ key: opening.key, ...place }] : [];
+        }),
+      }));
+    } catch (error) {
+      for (const { want, key } of openings) this.#holdings.leave(want.channel, key);
+      throw error;
     }
   }
 
-  #fresh(wants: readonly Want[], by: Authentication | null): Fresh[] {
-    const fresh: Fresh[] = [];
+  #fresh(wants: readonly Want[], by: Principal | null): Fresh[] {
+    const fresh = new Map<string, Fresh>();
     for (const want of wants) {
       const open = want.channel.audience === 'public';
-      for (const key of streamKeys(want.channel, want.key, by?.principal ?? null)) {
+      for (const key of streamKeys(want.channel, want.key, by)) {
         if (open && !this.#host.knows(want.channel.name, key)) continue;
-        if (!this.#holdings.has(want.channel, key)) fresh.push({ want, key });
+        // One request may name a stream twice.
+        const id = `${want.channel.name}/${key}`;
+        if (!this.#holdings.has(want.channel, key) && !fresh.has(id)) fresh.set(id, { want, key });
       }
     }
-    return fresh;
+    return [...fresh.values()];
   }
 
   #overLimit(fresh: readonly Fresh[]): ErrorCode | null {
     if (this.#holdings.size + fresh.length > this.#host.most) return 'too_many_subscriptions';
-    for (const { want } of fresh) {
-      const most = want.channel.perConnection;
-      if (most === undefined) continue;
-      const added = fresh.filter((other) => other.want.channel === want.channel).length;
-      if (this.#holdings.count(want.channel) + added > most) return 'too_many_subscriptions';
+    for (const { channel } of new Set(fresh.map(({ want }) => want))) {
+      if (channel.perConnection === undefined) continue;
+      const added = fresh.filter(({ want }) => want.channel === channel).length;
+      if (this.#holdings.count(channel) + added > channel.perConnection) return 'too_many_subscriptions';
     }
     return null;
   }
 
-  /** Sends what opens a stream as one unit once there is room for it, so that a large book cuts nobody off. */
-  async #begin(stream: OpenedStream, hold = false): Promise<void> {
-    const { outbox } = this.#host;
-    if (!outbox.clear) await new Promise<void>((resolve) => outbox.whenClear(resolve));
-    if (this.#host.closed) return;
-    outbox.pushAll(stream.opening);
-    if (!hold) stream.start();
+  /**
+   * Sends what opens a stream as one unit once there is room for it, so that a large book cuts nobody off. In
+   * the very turn in which there is room: a moment later there may be none, or no right to it.
+   *
+   * @returns how many frames were sent; -1 if the stream has been left or paused
+   */
+  #begin(stream: OpeningStream, hold = false): Promise<number> {
+    return new Promise((resolve) => {
+      this.#host.outbox.whenClear(() => {
+        if (this.#host.closed || stream.state !== 'open') return resolve(-1);
+        let sent = -1;
+        try {
+          sent = stream.send();
+          if (!hold) stream.start();
+        } catch {
+          this.#host.cut('fault');
+        }
+        resolve(sent);
+      });
+    });
   }
 }
+
+/** The place in an account's stream: its key ends with the account. */
+const accountSince = (want: Want, key: string): Position | undefined =>
+  want.accountsSince?.get(key.slice(key.lastIndexOf('/') + 1));

@@ -10,11 +10,10 @@ import { CLOSE, type CloseCode, ERRORS, errorBody, Refusal } from '@countersign/
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Connection } from '../connection/connection.ts';
 import type { ConnectionRegistry } from '../connection/registry.ts';
-import type { ConnectionServices, Peer } from '../connection/services.ts';
+import type { ConnectionServices, Peer, Proof } from '../connection/services.ts';
 import type { Transport } from '../connection/transport.ts';
 import type { Clock } from '../operations/clock.ts';
 import type { Config } from '../operations/config.ts';
-import type { Authentication } from '../session/principal.ts';
 import type { Flusher } from '../streams/flusher.ts';
 import { createOutbox } from '../streams/outbox.ts';
 import { socketSink } from '../streams/socket-sink.ts';
@@ -33,7 +32,7 @@ export interface WebSocketDoorOptions {
   sources: Sources;
   originAllowed: OriginCheck;
   /** Verifies a Bearer token of the upgrade request. Throws `Refusal`. */
-  authenticate(token: string, peer: Peer): Authentication | Promise<Authentication>;
+  authenticate(token: string, peer: Peer): Proof | Promise<Proof>;
   log: { info(entry: object, message: string): void };
   /** Counters for the metrics; called at most once per event. */
   observe: {
@@ -86,7 +85,8 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
   });
 
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (isSocketIo(request)) return;
+    // The Socket.IO door listens for itself; without it nobody would ever answer.
+    if (isSocketIo(request) && options.server.listenerCount('upgrade') > 1) return;
     socket.on('error', () => socket.destroy());
     upgrade(request, socket as Socket, head).catch((error: unknown) => {
       const refusal = error instanceof Refusal ? error : new Refusal('internal', 'upgrade failed');
@@ -106,6 +106,7 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
   };
 
   async function upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+    if (!PATHS.has(pathOf(request))) throw new Refusal('not_found', 'no WebSocket is served there');
     if (!accepting) throw new Refusal('unavailable', 'draining', { retryAfter: 1 });
     if (!options.originAllowed(request)) throw new Refusal('origin_refused', 'origin');
     const peer: Peer = {
@@ -125,7 +126,7 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
     wss.handleUpgrade(request, socket, head, (ws) => open(ws, socket, peer, proof));
   }
 
-  function open(ws: WebSocket, socket: Socket, peer: Peer, proof: Authentication | null): void {
+  function open(ws: WebSocket, socket: Socket, peer: Peer, proof: Proof | null): void {
     socket.setNoDelay(true);
     // Frames go straight to the upgraded socket: `ws` would build a header for each receiver of each message, and
     // without compression nothing stands between two whole frames (docs/decisions).
@@ -227,6 +228,11 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
     },
   };
 }
+
+/** DESIGN "One identity for all doors". */
+const PATHS: ReadonlySet<string> = new Set(['/', '/ws', '/ws/']);
+
+const pathOf = (request: IncomingMessage): string => (request.url ?? '').split('?', 1)[0] ?? '';
 
 const isSocketIo = (request: IncomingMessage): boolean => /^\/socket\.io(\/|\?|$)/.test(request.url ?? '');
 
