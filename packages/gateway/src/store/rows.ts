@@ -1,9 +1,11 @@
 /** Rows as the database keeps them, made into what the port speaks of. */
 import type { Account } from '../session/principal.ts';
+import type { HandshakeToken } from './handshake-tokens.ts';
 import type {
   AccountRow,
   ApiKeyRow,
   ChallengeRow,
+  HandshakeTokenRow,
   RefreshTokenRow,
   SessionRow,
   SigningKeyRow,
@@ -115,4 +117,38 @@ export const fromApiKey = (key: ApiKey): ApiKeyRow => ({
   expires_at: key.expiresAt,
   deleted_at: key.deletedAt,
   replaced_by: key.replacedBy,
+});
+
+export const toHandshakeToken = (row: HandshakeTokenRow): HandshakeToken => ({
+  tokenId: row.token_id,
+  digest: row.digest,
+  userId: row.user_id,
+  name: row.name,
+  permissions: JSON.parse(row.permissions) as string[],
+  tier: row.tier,
+  allowedIps: JSON.parse(row.allowed_ips) as string[],
+  createdAt: row.created_at,
+  expiresAt: row.expires_at,
+  revokedAt: row.revoked_at,
+  replacedBy: row.replaced_by,
+  lastUsedAt: row.last_used_at,
+  connects: row.connects,
+  requests: row.requests,
+});
+
+export const fromHandshakeToken = (token: HandshakeToken): HandshakeTokenRow => ({
+  token_id: token.tokenId,
+  digest: token.digest,
+  user_id: token.userId,
+  name: token.name,
+  permissions: JSON.stringify(token.permissions),
+  tier: token.tier,
+  allowed_ips: JSON.stringify(token.allowedIps),
+  created_at: token.createdAt,
+  expires_at: token.expiresAt,
+  revoked_at: token.revokedAt,
+  replaced_by: token.replacedBy,
+  last_used_at: token.lastUsedAt,
+  connects: token.connects,
+  requests: token.requests,
 });

@@ -14,6 +14,7 @@ export interface Tables {
   signing_keys: SigningKeyRow;
   signing_key_set: { id: number; revision: number };
   api_keys: ApiKeyRow;
+  handshake_tokens: HandshakeTokenRow;
   audit: AuditRow;
   probe: { id: number; writes: number };
 }
@@ -91,6 +92,7 @@ export interface ChangeRow {
     | 'user-ended'
     | 'api-key-changed'
     | 'api-key-ended'
+    | 'handshake-token-changed'
     | 'handshake-token-ended'
     | 'signing-keys-changed';
   subject: string;
@@ -127,6 +129,23 @@ export interface ApiKeyRow {
   expires_at: number | null;
   deleted_at: number | null;
   replaced_by: string | null;
+}
+
+export interface HandshakeTokenRow {
+  token_id: string;
+  digest: string;
+  user_id: number;
+  name: string;
+  permissions: string;
+  tier: string | null;
+  allowed_ips: string;
+  created_at: number;
+  expires_at: number | null;
+  revoked_at: number | null;
+  replaced_by: string | null;
+  last_used_at: number | null;
+  connects: number;
+  requests: number;
 }
 
 export interface AuditRow {

@@ -7,6 +7,7 @@ import { sqliteChallenges } from './sqlite/challenges.ts';
 import { sqliteChanges } from './sqlite/changes.ts';
 import { closeDatabase, openDatabase } from './sqlite/database.ts';
 import { GroupCommit } from './sqlite/group-commit.ts';
+import { sqliteHandshakeTokens } from './sqlite/handshake-tokens.ts';
 import { sqliteProbe } from './sqlite/probe.ts';
 import { sqliteSessions } from './sqlite/sessions.ts';
 import { sqliteSigningKeys } from './sqlite/signing-keys.ts';
@@ -47,6 +48,7 @@ export function sqliteStoreOn(db: Database.Database, clock: { monotonic(): numbe
     changes: changes.log,
     signingKeys: sqliteSigningKeys(db, commits, changes.append),
     apiKeys: sqliteApiKeys(db, commits, changes.append),
+    handshakeTokens: sqliteHandshakeTokens(db, commits, changes.append),
     audit: sqliteAudit(db, commits),
     sweep: sqliteSweep(db, commits),
     probe: sqliteProbe(db, commits, clock),

@@ -8,6 +8,7 @@
  * that lives elsewhere. One contract suite (`test/store/contract.ts`) runs on every implementation.
  */
 import type { Account } from '../session/principal.ts';
+import type { HandshakeTokenStore } from './handshake-tokens.ts';
 
 export interface Store {
   readonly challenges: ChallengeStore;
@@ -16,6 +17,7 @@ export interface Store {
   readonly changes: ChangeLog;
   readonly signingKeys: SigningKeyStore;
   readonly apiKeys: ApiKeyStore;
+  readonly handshakeTokens: HandshakeTokenStore;
   readonly audit: AuditLog;
   /**
    * Forgets sessions that ended, by revocation or by time, more than `keepMs` before `now`, with their refresh
@@ -234,6 +236,7 @@ export interface Change {
     | 'user-ended'
     | 'api-key-changed'
     | 'api-key-ended'
+    | 'handshake-token-changed'
     | 'handshake-token-ended'
     | 'signing-keys-changed';
   /** The sid, user id, key id or token id that changed, as text. */

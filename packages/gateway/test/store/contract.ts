@@ -5,6 +5,7 @@
 import { afterEach, beforeEach, describe } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
 import { challengeContract } from './contract/challenges.ts';
+import { handshakeTokenContract } from './contract/handshake-tokens.ts';
 import { keyContract } from './contract/keys.ts';
 import { logContract } from './contract/logs.ts';
 import { rotationContract } from './contract/rotation.ts';
@@ -54,6 +55,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
     rotationContract(under);
     rotationModelContract(under);
     keyContract(under);
+    handshakeTokenContract(under);
     logContract(under);
   });
 }

@@ -1,4 +1,5 @@
 /** Things to put into a store. Times are small numbers: no implementation may look at a clock of its own. */
+import type { HandshakeToken } from '../../src/store/handshake-tokens.ts';
 import type { ApiKey, Challenge, NewUser, SigningKeyRecord, Store } from '../../src/store/store.ts';
 
 export const ALICE = `0x${'a1'.repeat(20)}`;
@@ -79,6 +80,28 @@ export const apiKey = (userId: number, id: string, over: Partial<ApiKey> = {}): 
   expiresAt: null,
   deletedAt: null,
   replacedBy: null,
+  ...over,
+});
+
+export const handshakeToken = (
+  userId: number,
+  tokenId: string,
+  over: Partial<HandshakeToken> = {},
+): HandshakeToken => ({
+  tokenId,
+  digest: digest(tokenId),
+  userId,
+  name: 'desk',
+  permissions: ['market_data', 'trading'],
+  tier: null,
+  allowedIps: [],
+  createdAt: 1_000,
+  expiresAt: null,
+  revokedAt: null,
+  replacedBy: null,
+  lastUsedAt: null,
+  connects: 0,
+  requests: 0,
   ...over,
 });
 
