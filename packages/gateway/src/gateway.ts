@@ -18,14 +18,16 @@ import { createEthgasDialect } from './dialects/ethgas.ts';
 import { createHttpDoor } from './doors/http/server.ts';
 import { openTokenFile } from './doors/internal/credentials-file.ts';
 import { createInternalDoor } from './doors/internal/server.ts';
-import { createOriginCheck } from './doors/origin.ts';
+import { createOrigins } from './doors/origin.ts';
 import { createSources } from './doors/source.ts';
 import { createWebSocketDoor } from './doors/websocket.ts';
 import { type Clock, systemClock } from './operations/clock.ts';
 import { type Config, type ConfigInput, parseConfig } from './operations/config.ts';
+import { createGauges } from './operations/gauges.ts';
 import { brokerRoundTrip, createHealth } from './operations/health.ts';
 import { createLog, type Logger } from './operations/log.ts';
-import { createMetrics } from './operations/metrics.ts';
+import { createMetrics, httpObserver, refusalCounter } from './operations/metrics.ts';
+import { createSweeper } from './operations/sweeper.ts';
 import { type ApiKeyScheme, createApiKeyScheme } from './session/api-key-scheme.ts';
 import { createApiKeys } from './session/api-keys.ts';
 import { createFailureLimiter } from './session/failure-limiter.ts';
@@ -37,6 +39,7 @@ import { openSqliteStore } from './store/sqlite.ts';
 import { channelTable } from './streams/channel.ts';
 import { createFlusher } from './streams/flusher.ts';
 import { createHub } from './streams/hub.ts';
+import { createStreamProbe, PROBE_CHANNEL } from './streams/probe.ts';
 
 export interface GatewayUrls {
   /** Origin of the public listener; clients append `/v1/...` or `/api/v1/...`. */
@@ -97,8 +100,9 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     }),
   ] as const;
   const channels = channelTable(dialects.flatMap((dialect) => [...dialect.channels.values()]));
-  const broker = createMemoryBroker({ clock, channels });
-  const hub = createHub({ broker, channels, clock });
+  const carried = channelTable([...channels.values(), PROBE_CHANNEL]);
+  const broker = createMemoryBroker({ clock, channels: carried });
+  const hub = createHub({ broker, channels: carried, clock });
   const metrics = createMetrics();
   const registry = new ConnectionRegistry(clock);
   let publicHosts: readonly string[] = [];
@@ -178,15 +182,9 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     venue: forwarder,
     clock,
     log,
-    observe: observeHttp('public'),
+    observe: httpObserver(metrics, 'public'),
+    refused: refusalCounter(metrics, 'public'),
   });
-
-  function observeHttp(door: string) {
-    return (request: { method: string; route: string; status: number; seconds: number }) => {
-      const { method, route, status, seconds } = request;
-      metrics.httpDuration.observe({ door, method, route, status: String(status) }, seconds);
-    };
-  }
 
   const productChannels = [...channels.values()].filter(({ keyedBy }) => keyedBy === 'product');
   const services: ConnectionServices = {
@@ -225,6 +223,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     fault,
   };
   const flusher = createFlusher({ clock, coalesceMs: config.websocket.coalesce });
+  const sources = createSources(config.http.trustedProxies);
   const webSocketDoor = createWebSocketDoor({
     server: httpDoor.server,
     config: config.websocket,
@@ -232,8 +231,8 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     flusher,
     registry,
     services,
-    sources: createSources(config.http.trustedProxies),
-    originAllowed: createOriginCheck(config.http.origins),
+    sources,
+    originAllowed: createOrigins(config.http.origins, sources).mayConnect,
     authenticate: services.authenticate,
     log,
     observe: {
@@ -246,12 +245,28 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
 
   let state: 'new' | 'serving' | 'draining' | 'closed' = 'new';
   let draining: Promise<void> | null = null;
+  createGauges(metrics.registry, {
+    connections: () => registry.list(),
+    hub: hub.stats,
+    draining: () => state === 'draining',
+  });
+  const sweeper = createSweeper({
+    store,
+    clock,
+    keepMs: config.tokens.keepEnded * 1000,
+    log,
+    onProblem: (problem) => fault('sweep', problem),
+  });
   const internalDoor = createInternalDoor({
     config,
     health: createHealth({
       clock,
       draining: () => state === 'draining',
-      checks: { store: store.probe, broker: brokerRoundTrip(broker, clock, Math.random) },
+      checks: {
+        store: store.probe,
+        broker: brokerRoundTrip(broker, clock, Math.random),
+        streams: createStreamProbe({ hub, broker, clock, node: randomBytes(8).toString('hex') }),
+      },
       facts: () => ({ changes: changes.position(), connections: registry.size }),
     }),
     registry: metrics.registry,
@@ -278,7 +293,8 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     adminToken,
     backendToken,
     log,
-    observe: observeHttp('internal'),
+    observe: httpObserver(metrics, 'internal'),
+    refused: refusalCounter(metrics, 'internal'),
   });
 
   async function start(): Promise<GatewayUrls> {
@@ -317,6 +333,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
       forwarder?.close();
       flusher.close();
       registry.close();
+      sweeper.close();
       hub.close();
       identity.close();
       await broker.close();

@@ -1,8 +1,9 @@
 /**
- * Everything that is counted, in one place, under the names that dashboards use. Labels are small closed sets:
- * never a user, a token or a URL.
+ * Everything that is counted as it happens, in one place, under the names that dashboards use; gauges.ts has what
+ * is looked up instead. Labels are small closed sets: never a user, a token or a URL.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { ERRORS, type ErrorCode } from '@countersign/protocol';
+import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -15,8 +16,6 @@ export function createMetrics({ defaults = true }: { defaults?: boolean } = {}) 
   const name = (short: string) => `countersign_${short}`;
   const counter = <L extends string>(short: string, help: string, labelNames: readonly L[] = []) =>
     new Counter({ name: name(short), help, labelNames, registers });
-  const gauge = <L extends string>(short: string, help: string, labelNames: readonly L[] = []) =>
-    new Gauge({ name: name(short), help, labelNames, registers });
   const seconds = <L extends string>(short: string, help: string, labelNames: readonly L[] = []) =>
     new Histogram({ name: name(short), help, labelNames, registers, buckets: FAST });
 
@@ -45,10 +44,6 @@ export function createMetrics({ defaults = true }: { defaults?: boolean } = {}) 
     ),
     rateLimited: counter('rate_limited_total', 'Requests refused by a limit', ['kind', 'tier']),
 
-    connections: gauge('num_clients', 'Open connections', ['door', 'dialect']),
-    users: gauge('num_users', 'Different users with an open connection'),
-    subscriptions: gauge('num_subscriptions', 'Subscriptions of all connections'),
-    streams: gauge('num_channels', 'Streams that somebody reads'),
     connectionsAccepted: counter('connections_accepted_total', 'Connections opened', ['door']),
     connectionsRefused: counter('connections_refused_total', 'Connections refused before they opened', [
       'door',
@@ -66,21 +61,25 @@ export function createMetrics({ defaults = true }: { defaults?: boolean } = {}) 
     ]),
     recoveries: counter('recoveries_total', 'Subscriptions that named a position', ['recovered']),
 
-    publications: counter('publications_total', 'Publications taken from the venue', ['channel']),
     publishRefused: counter('publish_refused_total', 'Publications of the venue that were not valid'),
     broadcastDuration: seconds(
       'broadcast_duration_seconds',
       'From receiving a publication to all outboxes having it',
     ),
     publishLag: seconds('pub_sub_lag_seconds', 'From publish to receipt on this node'),
-    slowReaders: counter('slow_readers_total', 'What was done about readers that fell behind', ['policy']),
     bytesSent: counter('sent_bytes_total', 'Bytes written to sockets', ['door']),
     framesSent: counter('sent_frames_total', 'Frames written to sockets', ['door']),
 
     venueDuration: seconds('venue_request_duration_seconds', 'Calls to the venue', ['kind', 'outcome']),
     storeErrors: counter('store_errors_total', 'Calls to the store that failed'),
     brokerErrors: counter('broker_errors_total', 'Calls to the broker that failed'),
-    draining: gauge('draining', '1 while this node is draining'),
+  };
+}
+
+/** Counts the refusals that mean that a credential was not good. `door`: `public` or `internal`. */
+export function refusalCounter(metrics: Metrics, door: string) {
+  return (code: ErrorCode): void => {
+    if (ERRORS[code].remedy === 'sign-in') metrics.failedAuths.inc({ door, code });
   };
 }
 

@@ -89,7 +89,7 @@ const backend = (method: string, path: string, body?: unknown) =>
 describe('health', () => {
   it('is live whatever happens, and ready when the store and the broker answer', async () => {
     expect((await call(null, 'GET', '/livez')).json).toEqual({ status: 'live' });
-    for (const path of ['/readyz', '/health']) {
+    for (const path of ['/readyz', '/health', '/healthz']) {
       const answer = await call(null, 'GET', path);
       expect([answer.status, answer.json]).toEqual([200, { status: 'ready' }]);
     }

@@ -5,10 +5,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Clock, seconds } from '../../operations/clock.ts';
 import type { SignedIn } from '../../session/sessions.ts';
 import type { WalletLogin } from '../../session/wallet-login.ts';
+import type { Origins } from '../origin.ts';
 import type { Sources } from '../source.ts';
 import { refreshCookies, setRefreshCookies } from './cookies.ts';
 import type { Identify } from './guard.ts';
-import type { Origins } from './origin.ts';
 import { address, bodyOf, integer, type Params, paramsOf, queryOf, requiredText, text } from './params.ts';
 import type { LimitService, SessionService } from './services.ts';
 import { signedInView } from './user-view.ts';
@@ -90,7 +90,7 @@ export function useLoginRoutes(fastify: FastifyInstance, services: LoginRouteSer
     const source = sources.source(request.raw);
     await limits.charge('refresh', source, null);
     const candidates = refreshCandidates(request, reply);
-    if (candidates.length === 0 && !origins.mayUseCookie(request)) {
+    if (candidates.length === 0 && !origins.mayUseCookie(request.raw)) {
       throw new Refusal('origin_refused', 'refresh by cookie from an origin that is not listed');
     }
     const signedIn = await sessions.refresh(candidates, {
@@ -108,7 +108,7 @@ export function useLoginRoutes(fastify: FastifyInstance, services: LoginRouteSer
     const source = sources.source(request.raw);
     for (const one of new Set(sids)) if (one !== null) await sessions.logout(one, { source });
     // Another site's page must not be able to sign a browser out either.
-    if (origins.mayUseCookie(request)) setRefreshCookies(reply, '', 0, sources.secure(request.raw));
+    if (origins.mayUseCookie(request.raw)) setRefreshCookies(reply, '', 0, sources.secure(request.raw));
     const message = 'Logged out successfully';
     return { success: true, message, data: { message } };
   });
@@ -132,7 +132,7 @@ export function useLoginRoutes(fastify: FastifyInstance, services: LoginRouteSer
     const query = queryOf(request).refreshToken;
     // RFC 9745: tells the few that still put a credential in a URL that this will end.
     if (query !== undefined) reply.header('deprecation', '@1735689600');
-    const cookies = origins.mayUseCookie(request) ? refreshCookies(request.headers.cookie) : [];
+    const cookies = origins.mayUseCookie(request.raw) ? refreshCookies(request.headers.cookie) : [];
     const found = [bodyOf(request).refreshToken, query, ...cookies].flat();
     return [
       ...new Set(

@@ -6,13 +6,15 @@ import type { Clock } from '../../operations/clock.ts';
 import type { Config } from '../../operations/config.ts';
 import type { ApiKeys } from '../../session/api-keys.ts';
 import type { WalletLogin } from '../../session/wallet-login.ts';
+import { createOrigins } from '../origin.ts';
 import { createSources } from '../source.ts';
+import { createBalances } from './balances.ts';
 import { useBrokerageRoutes } from './brokerage-routes.ts';
+import { useCors } from './cors.ts';
 import { createIdentify } from './guard.ts';
 import { useKeyRoutes } from './key-routes.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
 import { useLoginRoutes } from './login-routes.ts';
-import { createOrigins, useCors } from './origin.ts';
 import { usePublicRoutes, useRootRoutes, useValidatorRoutes } from './public-routes.ts';
 import type {
   AuthenticatorService,
@@ -73,6 +75,7 @@ export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
   useCors(fastify, origins);
   useRootRoutes(fastify, options.signingKeys, Math.min(300, Math.floor(config.tokens.signingKeyLead / 2)));
 
+  const balances = createBalances({ venue, clock, log });
   const shared = { sessions, limits, identify, sources, venue };
   for (const prefix of PREFIXES) {
     // Each family of routes in a scope of its own, so that a hook of one never runs for another.
@@ -82,7 +85,7 @@ export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
     );
     fastify.register(
       async (scope) => {
-        useUserRoutes(scope, { ...shared, profiles: options.profiles });
+        useUserRoutes(scope, { ...shared, profiles: options.profiles, balances });
         if (options.keys !== undefined) useKeyRoutes(scope, { keys: options.keys, sources });
       },
       { prefix },

@@ -6,6 +6,7 @@ import type { Permission, Principal } from '../../session/principal.ts';
 import type { User } from '../../store/store.ts';
 import type { Sources } from '../source.ts';
 import { sendQuota } from './answers.ts';
+import type { Balances } from './balances.ts';
 import { createGuard, type Identify, principalOf } from './guard.ts';
 import { forbidKeeping } from './login-routes.ts';
 import { address, paramsOf, queryText, requiredText, text } from './params.ts';
@@ -21,10 +22,11 @@ export interface UserRouteServices {
   sources: Sources;
   /** Null where no venue is configured. */
   venue: VenueService | null;
+  balances: Balances;
 }
 
 export function useUserRoutes(fastify: FastifyInstance, services: UserRouteServices): void {
-  const { sessions, profiles, limits, sources, venue } = services;
+  const { sessions, profiles, limits, sources, venue, balances } = services;
 
   fastify.addHook('onRequest', createGuard(services.identify));
   fastify.addHook('onRequest', (request, reply, done) => {
@@ -47,22 +49,33 @@ export function useUserRoutes(fastify: FastifyInstance, services: UserRouteServi
     return user;
   }
 
+  async function accountsOf(request: FastifyRequest) {
+    const [user, tokens] = await Promise.all([
+      userOf(request),
+      balances.of(principalOf(request), request.id),
+    ]);
+    return userView(user).accounts.map((account) => ({
+      ...account,
+      tokens: tokens.get(account.accountId) ?? [],
+    }));
+  }
+
   fastify.get('/user/info', async (request) => ({
     success: true,
     data: { user: userView(await userOf(request)) },
   }));
 
   fastify.get('/user/accounts', async (request) => {
-    const { accounts } = userView(await userOf(request));
-    return { success: true, data: { accounts: accounts.map((account) => ({ ...account, tokens: [] })) } };
+    return { success: true, data: { accounts: await accountsOf(request) } };
   });
 
   fastify.get<{ Params: { id: string } }>('/user/account/:id', async (request) => {
-    const { accounts } = userView(await userOf(request));
-    const account = accounts.find(({ accountId }) => String(accountId) === request.params.id);
+    const account = (await accountsOf(request)).find(
+      ({ accountId }) => String(accountId) === request.params.id,
+    );
     // Somebody else's account looks like one that does not exist.
     if (account === undefined) throw new Refusal('not_found', 'no such account of this user');
-    return { success: true, data: { account: { ...account, tokens: [] } } };
+    return { success: true, data: { account } };
   });
 
   const transactions = async (request: FastifyRequest, reply: FastifyReply) => {

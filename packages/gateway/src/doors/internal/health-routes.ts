@@ -24,6 +24,7 @@ export function useHealthRoutes(
   };
   fastify.get('/readyz', ready);
   fastify.get('/health', ready);
+  fastify.get('/healthz', ready);
 
   fastify.get('/metrics', async (_request, reply) =>
     reply.type(registry.contentType).send(await registry.metrics()),

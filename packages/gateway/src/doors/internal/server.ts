@@ -27,6 +27,7 @@ export interface InternalDoorOptions {
   backendToken: Pick<TokenFile, 'matches'>;
   log: Logger;
   observe?: NonNullable<ListenerOptions['observe']>;
+  refused?: NonNullable<ListenerOptions['refused']>;
 }
 
 export interface InternalDoor {
@@ -50,6 +51,7 @@ export function createInternalDoor(options: InternalDoorOptions): InternalDoor {
     log: options.log,
     sourceOf: (request) => sources.source(request.raw),
     ...(options.observe === undefined ? {} : { observe: options.observe }),
+    ...(options.refused === undefined ? {} : { refused: options.refused }),
   });
   const { fastify } = listener;
   fastify.register(async (scope) => useHealthRoutes(scope, options));
