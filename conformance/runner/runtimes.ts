@@ -12,6 +12,7 @@ export type Runtimes = Readonly<Record<Runtime, Ready>>;
 
 const CACHE = fileURLToPath(new URL('../../node_modules/.cache/countersign-conformance/', import.meta.url));
 const REQUIREMENTS = fileURLToPath(new URL('../clients/python/requirements.txt', import.meta.url));
+const GO = fileURLToPath(new URL('../clients/go', import.meta.url));
 /** Milliseconds. The packages are some 60 MB. */
 const INSTALL_PATIENCE = 240_000;
 
@@ -66,10 +67,16 @@ async function preparePython(say: (text: string) => void): Promise<Ready> {
 }
 
 async function prepareGo(): Promise<Ready> {
-  const version = await run('go', ['version'], 10_000);
-  return version === null
-    ? { missing: 'there is no go (Debian: apt-get install golang-go)' }
-    : { command: ['go', 'run'] };
+  if ((await run('go', ['version'], 10_000)) === null)
+    return { missing: 'there is no go: see https://go.dev/doc/install' };
+  const binary = join(CACHE, 'go-client');
+  // `go run` would leave its child behind when it is ended.
+  if ((await run('go', ['build', '-C', GO, '-o', binary, '.'], INSTALL_PATIENCE)) === null) {
+    return {
+      missing: `go cannot build ${GO}: needs Go 1.23 or newer, and a module proxy (GOPROXY) the first time`,
+    };
+  }
+  return { command: [binary] };
 }
 
 /** @returns standard output, or null if it failed */
