@@ -15,6 +15,7 @@ export interface ListenerOptions {
   port: number;
   /** Largest body in bytes. */
   bodyLimit: number;
+  timeouts?: Partial<Timeouts>;
   log: Logger;
   /** The client's address as it may stand in a log. */
   sourceOf: (request: FastifyRequest) => string;
@@ -23,6 +24,20 @@ export interface ListenerOptions {
   /** Told once per request when its answer has been sent. `route` is the pattern, never the URL. */
   observe?: (request: { method: string; route: string; status: number; seconds: number }) => void;
 }
+
+/** How long a peer may take, in milliseconds (R75). */
+export interface Timeouts {
+  /** For the whole header block, from the first byte. Default 8,000. */
+  headers: number;
+  /** For the whole request with its body. Default 15,000. */
+  request: number;
+  /** Between an answer and the next request of a connection. Default 65,000. */
+  keepAlive: number;
+  /** How often slow requests are looked for: a limit may be overdrawn by as much. Default 1,000. */
+  check: number;
+}
+
+const TIMEOUTS: Timeouts = { headers: 8_000, request: 15_000, keepAlive: 65_000, check: 1_000 };
 
 export interface Listener {
   fastify: FastifyInstance;
@@ -40,6 +55,7 @@ const INBOUND_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
 export function createListener(options: ListenerOptions): Listener {
   const { log } = options;
+  const timeouts = { ...TIMEOUTS, ...options.timeouts };
   const idPrefix = randomBytes(6).toString('hex');
   let requests = 0;
 
@@ -68,10 +84,10 @@ export function createListener(options: ListenerOptions): Listener {
       const made = createServer(
         {
           maxHeaderSize: 16 * 1024,
-          headersTimeout: 8_000,
-          requestTimeout: 15_000,
-          keepAliveTimeout: 65_000,
-          connectionsCheckingInterval: 1_000,
+          headersTimeout: timeouts.headers,
+          requestTimeout: timeouts.request,
+          keepAliveTimeout: timeouts.keepAlive,
+          connectionsCheckingInterval: timeouts.check,
         },
         (request, response) => {
           if (!METHODS.includes(request.method ?? '')) {

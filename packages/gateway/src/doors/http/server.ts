@@ -40,6 +40,8 @@ export interface HttpDoorOptions {
   venue: VenueService | null;
   clock: Clock;
   log: Logger;
+  /** Default: those of the requirements. */
+  timeouts?: NonNullable<ListenerOptions['timeouts']>;
   observe?: NonNullable<ListenerOptions['observe']>;
   refused?: NonNullable<ListenerOptions['refused']>;
 }
@@ -67,6 +69,7 @@ export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
     bodyLimit: config.http.bodyLimit,
     log,
     sourceOf: (request) => sources.source(request.raw),
+    ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
     ...(options.observe === undefined ? {} : { observe: options.observe }),
     ...(options.refused === undefined ? {} : { refused: options.refused }),
   });
