@@ -1,16 +1,25 @@
 import { isCancel, password, text } from '@clack/prompts';
 import type { Io } from './io.ts';
 
+/**
+ * npm passes Ctrl-C on to its child, which has had it from the terminal already where the shell in between
+ * is replaced by the child. The second of a pair is not somebody who has lost patience.
+ */
+const SAME_PRESS_MS = 500;
+
 /** The real process. SIGINT and SIGTERM end `stop`; a second one ends the process at once. */
 export function processIo(): Io {
   const stop = new AbortController();
   let handlers = 0;
+  let stoppedAt = Number.NEGATIVE_INFINITY;
   for (const [signal, exitCode] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const) {
     process.on(signal, () => {
+      if (stop.signal.aborted && performance.now() - stoppedAt < SAME_PRESS_MS) return;
       if (handlers === 0 || stop.signal.aborted) process.exit(exitCode);
+      stoppedAt = performance.now();
       stop.abort(signal);
     });
   }
