@@ -2,8 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
-import type { Publication } from '../publication.ts';
+import { kindOf, type Publication } from '../publication.ts';
 import { Backlog } from './backlog.ts';
+import { Receipts } from './receipts.ts';
 
 export interface Gateway {
   /** Base URL of the gateway's internal listener. */
@@ -37,9 +38,11 @@ const BYTES_MAX = 200_000;
 const REQUEST_TIMEOUT = 5000;
 const RETRY_FIRST = 100;
 const RETRY_MAX = 5000;
+/** Between two resets: a gateway that refuses the snapshot as well must not be sent it all the time. */
+const RESET_PAUSE = 5000;
 
 type Outcome =
-  | { kind: 'ok' }
+  | { kind: 'ok'; body: string }
   | { kind: 'refused'; status: number }
   | { kind: 'retry'; why: string; after?: number };
 
@@ -52,7 +55,10 @@ export function createPublisher(options: PublisherOptions): Publisher {
   // A retried request must not publish twice when only its answer was lost; the key says which request it is.
   const instance = randomUUID();
   let requests = 0;
-  let sending = 0;
+  let sending: Publication[] = [];
+  const receipts = new Receipts();
+  let resetAt = Number.NEGATIVE_INFINITY;
+  let cancelReset: (() => void) | null = null;
   let connected = true;
   let running: Promise<void> | null = null;
 
@@ -64,10 +70,10 @@ export function createPublisher(options: PublisherOptions): Publisher {
         body,
         signal: AbortSignal.any([stop.signal, AbortSignal.timeout(REQUEST_TIMEOUT)]),
       });
-      // The body must be read for the connection to be used again.
-      await response.arrayBuffer();
+      // Read whatever the status: the connection can be used again only then.
+      const answer = await response.text();
       const { status } = response;
-      if (response.ok) return { kind: 'ok' };
+      if (response.ok) return { kind: 'ok', body: answer };
       // A wrong token can be put right at the gateway; waiting loses nothing.
       if (status >= 500 || status === 429 || status === 401 || status === 403 || status === 408) {
         const after = Number(response.headers.get('retry-after'));
@@ -85,16 +91,18 @@ export function createPublisher(options: PublisherOptions): Publisher {
 
   function nextBody(): string | null {
     const parts: string[] = [];
+    const batch: Publication[] = [];
     let bytes = 0;
     while (parts.length < BATCH_MAX && bytes < BYTES_MAX) {
       const publication = backlog.take();
       if (publication === undefined) break;
       const part = JSON.stringify(publication);
       parts.push(part);
+      batch.push(publication);
       bytes += part.length;
     }
     if (parts.length === 0) return null;
-    sending = parts.length;
+    sending = batch;
     requests += 1;
     return `{"publications":[${parts.join(',')}],"idempotencyKey":"${instance}-${requests}"}`;
   }
@@ -110,14 +118,49 @@ export function createPublisher(options: PublisherOptions): Publisher {
       stop.signal.addEventListener('abort', done, { once: true });
     });
 
+  function take(answer: string): void {
+    const { forgotten, refused } = receipts.read(answer);
+    if (refused.length > 0) {
+      log.warn({ publications: refused.length }, 'the gateway refused publications');
+      missed(refused.flatMap((place) => sending[place] ?? []));
+    }
+    if (!forgotten) return;
+    log.info({}, 'the gateway has started over: it is told everything again');
+    backlog.degrade();
+  }
+
+  /** A book that misses a change is wrong until it starts over. */
+  function missed(publications: readonly Publication[]): void {
+    if (cancelReset !== null || !publications.some(({ channel }) => kindOf(channel) === 'book')) return;
+    const wait = resetAt + RESET_PAUSE - clock.monotonic();
+    if (wait <= 0) {
+      reset();
+      return;
+    }
+    cancelReset = clock.after(wait, () => {
+      cancelReset = null;
+      reset();
+      start();
+    });
+  }
+
+  function reset(): void {
+    resetAt = clock.monotonic();
+    backlog.degrade();
+  }
+
   async function deliver(body: string): Promise<void> {
     for (let attempt = 0; !stop.signal.aborted; attempt++) {
       const outcome = await send(body);
       if (stop.signal.aborted) return;
       if (outcome.kind !== 'retry') {
         if (outcome.kind === 'refused') {
-          log.warn({ status: outcome.status, publications: sending }, 'the gateway refused publications');
-        }
+          log.warn(
+            { status: outcome.status, publications: sending.length },
+            'the gateway refused publications',
+          );
+          missed(sending);
+        } else take(outcome.body);
         if (!connected) log.info({ dropped: backlog.dropped }, 'the gateway answers again');
         connected = true;
         return;
@@ -137,7 +180,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
       const body = nextBody();
       if (body === null) return;
       await deliver(body);
-      sending = 0;
+      sending = [];
     }
   }
 
@@ -156,13 +199,14 @@ export function createPublisher(options: PublisherOptions): Publisher {
       start();
     },
     get waiting() {
-      return backlog.size + sending;
+      return backlog.size + sending.length;
     },
     get connected() {
       return connected;
     },
     async close() {
       stop.abort();
+      cancelReset?.();
       await running;
     },
   };

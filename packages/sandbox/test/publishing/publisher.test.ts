@@ -3,7 +3,10 @@ import { systemClock } from '../../src/clock.ts';
 import { silentLog } from '../../src/log.ts';
 import type { Publication } from '../../src/publication.ts';
 import { createPublisher, type Publisher } from '../../src/publishing/publisher.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { tinyGateway } from '../support/gateway.ts';
+
+type Tiny = Awaited<ReturnType<typeof tinyGateway>>;
 
 const closing: { close(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -115,6 +118,69 @@ test('a gateway that restarts gets the log of its absence, and books that start 
   expect(numbers(again.all(), 'user')).toEqual(wanted);
   expect(numbers(again.all(), 'ticker').at(-1)).toBe(300);
   expect(again.all().at(-1)).toEqual(RESET);
+});
+
+test('a gateway that restarted between two requests is told everything once', async () => {
+  const { tiny, publisher } = await setUp();
+  const resets = () => tiny.all().filter(({ data }) => data.reset === true).length;
+  tiny.state.epoch = 'a';
+  publisher.publish([book(1), ticker(1)]);
+  await tiny.until(() => tiny.all().length === 2);
+  publisher.publish([book(2), trade(1)]);
+  await tiny.until(() => tiny.all().length === 4);
+  expect(resets()).toBe(0);
+  tiny.state.epoch = 'b';
+  publisher.publish([book(3)]);
+  await tiny.until(() => resets() === 1);
+  // Streams that are heard of in the new epoch only now are no second restart.
+  publisher.publish([ticker(2), trade(2)]);
+  await tiny.until(() => tiny.all().some(({ channel, time }) => channel === 'market_trades' && time === 2));
+  publisher.publish([book(4)]);
+  await tiny.until(() => tiny.all().some(({ time }) => time === 4));
+  expect(resets()).toBe(1);
+});
+
+test.each([
+  ['a whole batch', (tiny: Tiny) => void tiny.state.failures.push(400)],
+  ['some of a batch', (tiny: Tiny) => void tiny.state.refuses.add('level2')],
+])('books start over when the gateway refuses %s with changes of them', async (_title, refuse) => {
+  const { tiny, publisher } = await setUp();
+  tiny.state.epoch = 'a';
+  refuse(tiny);
+  publisher.publish([trade(1), book(1)]);
+  await tiny.until(() => tiny.state.attempts === 1);
+  tiny.state.refuses.clear();
+  await tiny.until(() => tiny.all().some(({ data }) => data.reset === true));
+  expect(tiny.state.attempts).toBe(2);
+});
+
+test('what is no change of a book is refused without a reset', async () => {
+  const { tiny, publisher } = await setUp();
+  tiny.state.failures = [400];
+  publisher.publish([trade(1), ticker(1)]);
+  await tiny.until(() => tiny.state.attempts === 1);
+  publisher.publish([trade(2)]);
+  await tiny.until(() => tiny.all().length === 1);
+  expect(tiny.all()).toEqual([trade(2)]);
+});
+
+test('a gateway that refuses the reset too is sent it again only after a pause', async () => {
+  const tiny = await tinyGateway();
+  const clock = new FakeClock(0);
+  const publisher = createPublisher({ ...tiny.gateway, clock, log: silentLog, snapshot: () => [RESET] });
+  closing.push(tiny, publisher);
+  tiny.state.epoch = 'a';
+  tiny.state.refuses.add('level2');
+  publisher.publish([book(1)]);
+  await tiny.until(() => tiny.state.attempts === 2);
+  // The answer to the reset has been read once this has come through on the same lane.
+  publisher.publish([trade(1)]);
+  await tiny.until(() => tiny.state.attempts === 3);
+  expect(numbers(tiny.all(), 'market_trades')).toEqual([1]);
+  tiny.state.refuses.clear();
+  clock.advance(5000);
+  await tiny.until(() => tiny.state.attempts === 4);
+  expect(tiny.all().at(-1)).toEqual(RESET);
 });
 
 test('close ends a publisher that cannot reach anybody, and is idempotent', async () => {

@@ -17,6 +17,10 @@ export async function tinyGateway(port = 0) {
     principals: [] as unknown[],
     authorizations: new Set<string | undefined>(),
     attempts: 0,
+    /** The epoch of the receipts; null answers without receipts. */
+    epoch: null as string | null,
+    /** Refuses publications of these channels, each for itself. */
+    refuses: new Set<string>(),
   };
   const check = () => {
     for (const waiter of waiters.splice(0)) {
@@ -37,7 +41,16 @@ export async function tinyGateway(port = 0) {
     const batch = JSON.parse(text) as Received;
     if (failure === undefined || failure === -1) batches.push(batch);
     if (failure === 0 || failure === -1) request.socket.destroy();
-    else response.writeHead(failure ?? 200).end('{}');
+    else {
+      const { epoch, refuses } = state;
+      const results = batch.publications.map(({ channel, key }) =>
+        refuses.has(channel)
+          ? { error: 'not like this' }
+          : { stream: `${channel}/${key}`, epoch, sequence: 1, duplicate: false },
+      );
+      const data = epoch === null ? {} : { success: true, data: { results } };
+      response.writeHead(failure ?? 200).end(JSON.stringify(data));
+    }
     check();
   });
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
