@@ -6,6 +6,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CLOSE, Refusal } from '@countersign/protocol';
+import { createMemoryBudgets } from './access/budget.ts';
+import { createLimits } from './access/limits.ts';
 import { createAdministration } from './backend/administration.ts';
 import { createForwarder } from './backend/forward.ts';
 import { createPublisher } from './backend/publish.ts';
@@ -159,6 +161,13 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     registered: (name) => apiKeys?.registered(name),
   });
 
+  const budgets = { users: createMemoryBudgets({ clock }), addresses: createMemoryBudgets({ clock }) };
+  const limits = createLimits({
+    config,
+    ...budgets,
+    refused: (kind, tier) => metrics.rateLimited.inc({ kind, tier }),
+  });
+
   const forwarder =
     config.venue.url === null
       ? null
@@ -178,7 +187,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     keys,
     authenticator,
     signingKeys,
-    limits: { charge: () => {} },
+    limits,
     venue: forwarder,
     clock,
     log,
@@ -281,7 +290,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
           drain().catch((error: unknown) => fault('drain', error));
         },
       },
-      tiers: [],
+      tiers: Object.keys(config.tiers),
     },
     keys,
     backend: {
@@ -331,6 +340,8 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
       await httpDoor.close();
       await internalDoor.close();
       forwarder?.close();
+      budgets.users.close();
+      budgets.addresses.close();
       flusher.close();
       registry.close();
       sweeper.close();

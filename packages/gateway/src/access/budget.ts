@@ -40,6 +40,7 @@ export interface Budgets {
   /**
    * Takes `weight` from a payer's budget, all or nothing.
    *
+   * @param rule the same one for each charge to a payer
    * @param weight whole number; 0 only looks
    * @param reducesRisk may be paid from the reserve once the limit or the burst is used up
    */
@@ -57,10 +58,10 @@ const SECOND = 1000;
 const SWEEP = 10_000;
 
 class Budget {
-  rule: BudgetRule;
+  readonly rule: BudgetRule;
   /** Monotonic milliseconds of the last charge. */
   at: number;
-  #window: SlidingWindow;
+  readonly #window: SlidingWindow;
   readonly #burst: SlidingWindow;
   #reserve: SlidingWindow | null = null;
 
@@ -69,15 +70,6 @@ class Budget {
     this.at = now;
     this.#window = new SlidingWindow(rule.window * SECOND, WINDOW_PARTS, now);
     this.#burst = new SlidingWindow(SECOND, BURST_PARTS, now);
-  }
-
-  /** Another tier: what was spent stays spent. */
-  adopt(rule: BudgetRule, now: number): void {
-    if (rule.window !== this.rule.window) {
-      this.#window = carried(this.#window, rule, now);
-      if (this.#reserve !== null) this.#reserve = carried(this.#reserve, rule, now);
-    }
-    this.rule = rule;
   }
 
   charge(weight: number, reducesRisk: boolean, now: number, take: boolean): Charged {
@@ -125,13 +117,6 @@ class Budget {
   }
 }
 
-/** A window of another length that holds all of what the old one held, as if it had been spent just now. */
-function carried(window: SlidingWindow, rule: BudgetRule, now: number): SlidingWindow {
-  const next = new SlidingWindow(rule.window * SECOND, WINDOW_PARTS, now);
-  next.add(window.used(now));
-  return next;
-}
-
 /**
  * @param maxPayers budgets kept; beyond that the one that was made first is forgotten and starts afresh. Users and
  *   addresses belong into budgets of their own, so that strangers from many addresses cannot push out a user.
@@ -144,10 +129,16 @@ export function createMemoryBudgets({
   maxPayers?: number;
 }): Budgets & { readonly size: number } {
   const budgets = new Map<string, Budget>();
+  let latest = Number.NEGATIVE_INFINITY;
+  /** A clock that falls behind must not be worth anything. */
+  const time = (): number => {
+    latest = Math.max(latest, clock.monotonic());
+    return latest;
+  };
 
   // A budget that nobody touched for its whole window is like a new one.
   const stop = clock.every(SWEEP, () => {
-    const now = clock.monotonic();
+    const now = time();
     for (const [payer, { at, rule }] of budgets) {
       if (now - at > (rule.window + 1) * SECOND * 1.1) budgets.delete(payer);
     }
@@ -155,10 +146,7 @@ export function createMemoryBudgets({
 
   function open(payer: string, rule: BudgetRule, now: number): Budget {
     const known = budgets.get(payer);
-    if (known !== undefined) {
-      if (known.rule !== rule) known.adopt(rule, now);
-      return known;
-    }
+    if (known !== undefined) return known;
     if (budgets.size >= maxPayers) {
       const oldest = budgets.keys().next();
       if (!oldest.done) budgets.delete(oldest.value);
@@ -170,17 +158,15 @@ export function createMemoryBudgets({
 
   return {
     charge(payer, rule, weight, reducesRisk = false) {
-      const now = clock.monotonic();
+      const now = time();
       const budget = open(payer, rule, now);
       budget.at = now;
       return budget.charge(weight, reducesRisk, now, true);
     },
     foresee(payer, rule, weight, reducesRisk = false) {
-      const now = clock.monotonic();
-      const known = budgets.get(payer);
-      if (known === undefined) return new Budget(rule, now).charge(weight, reducesRisk, now, false);
-      if (known.rule !== rule) known.adopt(rule, now);
-      return known.charge(weight, reducesRisk, now, false);
+      const now = time();
+      const budget = budgets.get(payer) ?? new Budget(rule, now);
+      return budget.charge(weight, reducesRisk, now, false);
     },
     get size() {
       return budgets.size;

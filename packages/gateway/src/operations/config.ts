@@ -3,6 +3,8 @@
  * are read elsewhere (the CLI merges file, environment and flags); this file only says what is valid.
  */
 import { z } from 'zod';
+import { limitsSchema, tiersSchema } from './limits-config.ts';
+import { routeSchema } from './routes-config.ts';
 
 const seconds = (fallback: number, min = 0, max = 90 * 86_400) =>
   z.number().min(min).max(max).default(fallback);
@@ -140,8 +142,6 @@ export const configSchema = z.strictObject({
       /** Seconds until the first subscribe must have come. */
       firstSubscribe: seconds(5, 1, 300),
       level2PerConnection: count(30),
-      unauthenticatedPerSecond: count(8),
-      connectsPerSecond: count(1000),
     }),
     {},
   ),
@@ -151,9 +151,22 @@ export const configSchema = z.strictObject({
       /** Base URL of the venue's own HTTP service, which answers queries and private REST calls; null = none. */
       url: z.url().nullable().default(null),
       timeoutMs: z.number().int().min(1).max(60_000).default(5000),
+      /** After so many failed calls in a row a service is left alone for `pauseMs`; then one call tries again. */
+      breaker: z.prefault(
+        z.strictObject({
+          failures: z.number().int().min(1).max(10_000).default(20),
+          pauseMs: z.number().int().min(1).max(60_000).default(1000),
+        }),
+        {},
+      ),
     }),
     {},
   ),
+
+  tiers: tiersSchema,
+  limits: limitsSchema,
+  /** Ways to the venue's services, before those that are shipped (`backend/routes.ts`). */
+  routes: z.array(routeSchema).max(1000).default([]),
 
   drain: z.prefault(
     z.strictObject({
@@ -181,7 +194,14 @@ export class ConfigError extends Error {
  */
 export function parseConfig(input: unknown): Config {
   const result = configSchema.safeParse(input);
-  if (result.success) return deepFreeze(result.data);
+  if (result.success) {
+    const { tiers, wallet } = result.data;
+    // Also the tier of users whose own is not configured any more.
+    if (!Object.hasOwn(tiers, wallet.newUser.tier)) {
+      throw new ConfigError(`wallet.newUser.tier: there is no tier "${wallet.newUser.tier}" in tiers`);
+    }
+    return deepFreeze(result.data);
+  }
   const issue = result.error.issues[0];
   const where = issue?.path.join('.') || 'config';
   throw new ConfigError(`${where}: ${issue?.message ?? 'not valid'}`);

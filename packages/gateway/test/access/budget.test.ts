@@ -74,16 +74,6 @@ describe('a budget', () => {
     expect(charge('a', rule, 1, true)).toMatchObject({ admitted: false, by: 'reserve' });
   });
 
-  it('takes a new tier into effect at once and does not forget what was spent', () => {
-    const { charge } = open();
-    for (let n = 0; n < 10; n += 1) charge('a');
-    const pro = { ...RULE, limit: 15 };
-    expect(charge('a', pro)).toMatchObject({ admitted: true, remaining: 4 });
-    expect(charge('a', RULE).admitted).toBe(false);
-    const slower = { ...RULE, window: 120, limit: 12 };
-    expect(charge('a', slower)).toMatchObject({ admitted: true, remaining: 0 });
-  });
-
   it('foresees the next charge without taking anything', () => {
     const { budgets, charge } = open();
     expect(budgets.foresee('a', RULE, 10)).toMatchObject({ admitted: true, remaining: 10 });

@@ -2,6 +2,7 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Refusal } from '@countersign/protocol';
 import { pino } from 'pino';
+import type { Charged } from '../../src/access/budget.ts';
 import { createHttpDoor, type HttpDoor, type HttpDoorOptions } from '../../src/doors/http/server.ts';
 import { systemClock } from '../../src/operations/clock.ts';
 import { type ConfigInput, parseConfig } from '../../src/operations/config.ts';
@@ -83,6 +84,17 @@ export const authentication = (overrides: Partial<Authentication['principal']> =
   expiresAt: null,
 });
 
+/** What a budget answers that is used up. */
+export const spent = (retryAfter: number): Charged => ({
+  admitted: false,
+  by: 'limit',
+  limit: 30,
+  remaining: 0,
+  reset: 59.2,
+  retryAfter,
+  reserve: 0,
+});
+
 /** What the stand-ins were called with, in order. */
 export type Calls = [name: string, ...args: unknown[]][];
 
@@ -160,7 +172,7 @@ export async function openDoor(
       },
     },
     signingKeys: { jwks: () => ({ keys: [{ kty: 'EC', crv: 'P-256' }] }) },
-    limits: { charge: () => undefined },
+    limits: { charge: () => null, foresee: () => null },
     venue: null,
     clock: systemClock,
     log: pino({ level: 'silent' }),

@@ -1,7 +1,9 @@
 import { Refusal } from '@countersign/protocol';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { RestCall } from '../../src/backend/forward.ts';
-import { authentication, GOOD_ACCESS, type OpenDoor, openDoor } from './door.ts';
+import { authentication, GOOD_ACCESS, type OpenDoor, openDoor, spent } from './door.ts';
+
+const LEFT = { ...spent(0), admitted: true, remaining: 28, reset: 0.2, retryAfter: null };
 
 let open: OpenDoor;
 let calls: RestCall[] = [];
@@ -22,7 +24,8 @@ beforeAll(async () => {
       },
     },
     limits: {
-      charge: (kind) => (kind === 'private' ? { limit: 30, remaining: 28.7, reset: 0.2 } : undefined),
+      charge: (kind) => (kind === 'private' ? LEFT : null),
+      foresee: () => null,
     },
   });
 });
@@ -107,11 +110,13 @@ describe('private calls of the venue', () => {
   );
 
   it('tell what is left of the limit, in lower-case names', async () => {
-    const { rawHeaders, headers } = await open.ask({ method: 'GET', path: '/v1/user/info', headers: bearer });
+    const path = '/api/v3/brokerage/key_permissions';
+    const { rawHeaders, headers } = await open.ask({ method: 'GET', path, headers: bearer });
     expect(headers).toMatchObject({
       'x-ratelimit-limit': '30',
       'x-ratelimit-remaining': '28',
       'x-ratelimit-reset': '1',
+      'ratelimit-limit': '30',
     });
     expect(rawHeaders).toContain('x-ratelimit-limit');
   });
@@ -189,9 +194,8 @@ describe('the brokerage routes', () => {
   it('word a limit and a broken request as that API does', async () => {
     const limited = await openDoor({
       limits: {
-        charge: () => {
-          throw new Refusal('rate_limited', 'test', { retryAfter: 2 });
-        },
+        charge: () => spent(2),
+        foresee: () => null,
       },
     });
     const refused = await limited.ask({ method: 'GET', path: `${path}/accounts`, headers: bearer });

@@ -1,4 +1,3 @@
-import { Refusal } from '@countersign/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   ADDRESS,
@@ -8,6 +7,7 @@ import {
   GOOD_REFRESH,
   type OpenDoor,
   openDoor,
+  spent,
   USER,
 } from './door.ts';
 
@@ -369,16 +369,19 @@ describe('limits', () => {
     ] as const) {
       const limited = await openDoor({
         limits: {
-          charge: (charged) => {
-            if (charged === kind) throw new Refusal('rate_limited', 'test', { retryAfter });
-            return undefined;
-          },
+          charge: (charged) => (charged === kind ? spent(retryAfter) : null),
+          foresee: () => null,
         },
       });
       const answer = await limited.ask({ method: kind === 'public' ? 'GET' : 'POST', path, headers: bearer });
       await limited.close();
       expect(answer.status).toBe(429);
-      expect(answer.headers['retry-after']).toBe(header);
+      expect(answer.headers).toMatchObject({
+        'retry-after': header,
+        'ratelimit-limit': '30',
+        'ratelimit-remaining': '0',
+        'ratelimit-reset': '60',
+      });
       expect(answer.json.errorMsgKey).toBe('error.limit.rate');
     }
   });

@@ -15,7 +15,7 @@ beforeAll(async () => {
   door = createHttpDoor({
     ...house,
     profiles: house.store.users,
-    limits: { charge: () => undefined },
+    limits: { charge: () => null, foresee: () => null },
     venue: null,
     log: pino({ level: 'silent' }),
   });

@@ -3,7 +3,6 @@ import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { ERRORS, type ErrorCode, errorBody, Refusal } from '@countersign/protocol';
 import type { FastifyReply } from 'fastify';
-import type { Quota } from './services.ts';
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
 
@@ -31,15 +30,6 @@ export function sendRefusal(
         ? fixed[refusal.code]
         : JSON.stringify(errorBody(refusal.code, refusal.message)),
     );
-}
-
-/** Lower case: the coinbase SDK looks the names up in a plain dictionary. */
-export function sendQuota(reply: FastifyReply, quota: Quota | undefined): void {
-  if (quota === undefined) return;
-  reply
-    .header('x-ratelimit-limit', String(quota.limit))
-    .header('x-ratelimit-remaining', String(Math.max(0, Math.floor(quota.remaining))))
-    .header('x-ratelimit-reset', String(Math.max(0, Math.ceil(quota.reset))));
 }
 
 /**

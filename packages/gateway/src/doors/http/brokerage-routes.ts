@@ -6,26 +6,26 @@ import { ERRORS, Refusal } from '@countersign/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../operations/clock.ts';
 import type { Permission, Principal } from '../../session/principal.ts';
-import type { Sources } from '../source.ts';
-import { JSON_TYPE, retrySeconds, sendQuota } from './answers.ts';
+import { JSON_TYPE, retrySeconds } from './answers.ts';
+import { type ChargeRequest, useBrokerageBudgetHeaders } from './charge.ts';
 import { createGuard, type Identify, principalOf } from './guard.ts';
 import { queryText } from './params.ts';
-import type { LimitService, VenueService } from './services.ts';
+import type { VenueService } from './services.ts';
 import { require } from './user-routes.ts';
 
 export interface BrokerageRouteServices {
-  limits: LimitService;
+  charge: ChargeRequest;
   identify: Identify;
-  sources: Sources;
   venue: VenueService | null;
   clock: Clock;
   refusalOf(error: unknown, request: FastifyRequest): Refusal;
 }
 
 export function useBrokerageRoutes(fastify: FastifyInstance, services: BrokerageRouteServices): void {
-  const { limits, sources, venue, clock, refusalOf } = services;
+  const { charge, venue, clock, refusalOf } = services;
 
   fastify.setErrorHandler((error, request, reply) => sendRefusal(reply, refusalOf(error, request)));
+  useBrokerageBudgetHeaders(fastify);
 
   async function passOn(request: FastifyRequest, reply: FastifyReply) {
     if (venue === null) throw new Refusal('unavailable', 'no venue is configured', { retryAfter: 30 });
@@ -56,7 +56,7 @@ export function useBrokerageRoutes(fastify: FastifyInstance, services: Brokerage
   });
 
   fastify.get('/market/*', async (request, reply) => {
-    sendQuota(reply, await limits.charge('public', sources.source(request.raw), null));
+    await charge(request, 'public');
     return passOn(request, reply);
   });
 
@@ -70,7 +70,7 @@ export function useBrokerageRoutes(fastify: FastifyInstance, services: Brokerage
     ): Promise<Principal> {
       reply.header('cache-control', 'no-store');
       const principal = principalOf(request);
-      sendQuota(reply, await limits.charge('private', sources.source(request.raw), principal));
+      await charge(request, 'private');
       require(request, permission);
       return principal;
     }

@@ -5,7 +5,8 @@ import type { Origins } from '../origin.ts';
 
 const ALLOW_METHODS = 'GET, POST, PATCH, DELETE';
 const ALLOW_HEADERS = 'authorization, content-type, x-request-id';
-const EXPOSE_HEADERS = 'x-request-id, retry-after, deprecation';
+const EXPOSE_HEADERS =
+  'x-request-id, retry-after, deprecation, ratelimit-limit, ratelimit-remaining, ratelimit-reset';
 
 /** Answers preflights, and marks answers that a page may read. */
 export function useCors(fastify: FastifyInstance, origins: Origins): void {

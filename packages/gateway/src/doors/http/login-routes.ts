@@ -7,16 +7,17 @@ import type { SignedIn } from '../../session/sessions.ts';
 import type { WalletLogin } from '../../session/wallet-login.ts';
 import type { Origins } from '../origin.ts';
 import type { Sources } from '../source.ts';
+import type { ChargeRequest } from './charge.ts';
 import { refreshCookies, setRefreshCookies } from './cookies.ts';
 import type { Identify } from './guard.ts';
 import { address, bodyOf, integer, type Params, paramsOf, queryOf, requiredText, text } from './params.ts';
-import type { LimitService, SessionService } from './services.ts';
+import type { SessionService } from './services.ts';
 import { signedInView } from './user-view.ts';
 
 export interface LoginRouteServices {
   walletLogin: WalletLogin;
   sessions: SessionService;
-  limits: LimitService;
+  charge: ChargeRequest;
   identify: Identify;
   origins: Origins;
   sources: Sources;
@@ -33,7 +34,7 @@ export function forbidKeeping(reply: FastifyReply): void {
 }
 
 export function useLoginRoutes(fastify: FastifyInstance, services: LoginRouteServices): void {
-  const { walletLogin, sessions, limits, identify, origins, sources, clock } = services;
+  const { walletLogin, sessions, charge, identify, origins, sources, clock } = services;
 
   fastify.addHook('onRequest', (_request, reply, done) => {
     forbidKeeping(reply);
@@ -52,7 +53,7 @@ export function useLoginRoutes(fastify: FastifyInstance, services: LoginRouteSer
 
   fastify.post('/user/login', async (request) => {
     const source = sources.source(request.raw);
-    await limits.charge('login', source, null);
+    await charge(request, 'login');
     const params = paramsOf(request);
     const name = text(params, 'name', 128);
     const chainId = integer(params, 'chainId');
@@ -73,7 +74,7 @@ export function useLoginRoutes(fastify: FastifyInstance, services: LoginRouteSer
   // A stale `Authorization` on these two is the habit of real clients (wire facts 0.9): nobody looks at it.
   fastify.post('/user/login/verify', async (request, reply) => {
     const source = sources.source(request.raw);
-    await limits.charge('login', source, null);
+    await charge(request, 'login');
     const params = paramsOf(request);
     const signedIn = await walletLogin.complete({
       addr: address(params, 'addr'),
@@ -88,7 +89,7 @@ export function useLoginRoutes(fastify: FastifyInstance, services: LoginRouteSer
 
   fastify.post('/user/login/refresh', async (request, reply) => {
     const source = sources.source(request.raw);
-    await limits.charge('refresh', source, null);
+    await charge(request, 'refresh');
     const candidates = refreshCandidates(request, reply);
     if (candidates.length === 0 && !origins.mayUseCookie(request.raw)) {
       throw new Refusal('origin_refused', 'refresh by cookie from an origin that is not listed');
@@ -102,6 +103,7 @@ export function useLoginRoutes(fastify: FastifyInstance, services: LoginRouteSer
   });
 
   fastify.post('/user/logout', async (request, reply) => {
+    await charge(request, 'refresh');
     const sid = await sessionOf(request);
     const sids =
       sid === null ? refreshCandidates(request, reply).map((one) => sessions.sidOfRefreshToken(one)) : [sid];

@@ -1,15 +1,14 @@
 /** What anybody may ask: the venue's public REST data, the key set, and what this place is. */
 import { Refusal } from '@countersign/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Sources } from '../source.ts';
-import { createGuard, type Identify, principalOf } from './guard.ts';
-import type { KeySetService, LimitService, VenueService } from './services.ts';
+import type { ChargeRequest } from './charge.ts';
+import { createGuard, type Identify } from './guard.ts';
+import type { KeySetService, VenueService } from './services.ts';
 import { passOn, require } from './user-routes.ts';
 
 export interface PublicRouteServices {
-  limits: LimitService;
+  charge: ChargeRequest;
   identify: Identify;
-  sources: Sources;
   venue: VenueService | null;
 }
 
@@ -31,10 +30,10 @@ function served(venue: VenueService | null): VenueService {
 }
 
 export function usePublicRoutes(fastify: FastifyInstance, services: PublicRouteServices): void {
-  const { limits, sources, venue } = services;
+  const { charge, venue } = services;
   for (const path of PUBLIC_PATHS) {
     fastify.get(path, async (request, reply) => {
-      await limits.charge('public', sources.source(request.raw), null);
+      await charge(request, 'public');
       return passOn(request, reply, served(venue));
     });
   }
@@ -42,11 +41,11 @@ export function usePublicRoutes(fastify: FastifyInstance, services: PublicRouteS
 
 /** Registering validators: private calls that the venue answers. */
 export function useValidatorRoutes(fastify: FastifyInstance, services: PublicRouteServices): void {
-  const { limits, sources, venue } = services;
+  const { charge, venue } = services;
   const guard = createGuard(services.identify);
   const call = async (request: FastifyRequest, reply: FastifyReply) => {
     reply.header('cache-control', 'no-store');
-    await limits.charge('private', sources.source(request.raw), principalOf(request));
+    await charge(request, 'private');
     require(request, 'trading');
     return passOn(request, reply, served(venue));
   };

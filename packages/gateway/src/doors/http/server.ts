@@ -10,6 +10,7 @@ import { createOrigins } from '../origin.ts';
 import { createSources } from '../source.ts';
 import { createBalances } from './balances.ts';
 import { useBrokerageRoutes } from './brokerage-routes.ts';
+import { createChargeRequest, useBudgetHeaders } from './charge.ts';
 import { useCors } from './cors.ts';
 import { createIdentify } from './guard.ts';
 import { useKeyRoutes } from './key-routes.ts';
@@ -75,11 +76,13 @@ export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
   });
   const { fastify } = listener;
   fastify.decorateRequest('authentication', null);
+  useBudgetHeaders(fastify, limits, sources);
   useCors(fastify, origins);
   useRootRoutes(fastify, options.signingKeys, Math.min(300, Math.floor(config.tokens.signingKeyLead / 2)));
 
   const balances = createBalances({ venue, clock, log });
-  const shared = { sessions, limits, identify, sources, venue };
+  const charge = createChargeRequest(limits, sources);
+  const shared = { sessions, charge, identify, sources, venue };
   for (const prefix of PREFIXES) {
     // Each family of routes in a scope of its own, so that a hook of one never runs for another.
     fastify.register(

@@ -1,8 +1,9 @@
 /** What the HTTP door asks of the rest of the gateway. Narrow on purpose: a door never sees the store. */
+import type { Limits } from '../../access/limits.ts';
 import type { Forwarder } from '../../backend/forward.ts';
 import type { BearerContext } from '../../session/authenticate.ts';
 import type { MaybePromise } from '../../session/maybe-promise.ts';
-import type { Authentication, Principal } from '../../session/principal.ts';
+import type { Authentication } from '../../session/principal.ts';
 import type { Sessions } from '../../session/sessions.ts';
 import type { User } from '../../store/store.ts';
 
@@ -32,24 +33,7 @@ export interface KeySetService {
   jwks(): { keys: readonly object[] };
 }
 
-/** What is counted against limits. `login` and `refresh` count by source alone. */
-export type Charge = 'login' | 'refresh' | 'public' | 'private';
-
-/** How much of a limit is left, as `x-ratelimit-*` headers tell it. */
-export interface Quota {
-  limit: number;
-  remaining: number;
-  /** Seconds until the limit is whole again. */
-  reset: number;
-}
-
-export interface LimitService {
-  /**
-   * @returns what is left, where the limit is one that its payer is told about
-   * @throws Refusal `rate_limited` with the seconds to wait
-   */
-  charge(kind: Charge, source: string, principal: Principal | null): MaybePromise<Quota | undefined>;
-}
+export type LimitService = Pick<Limits, 'charge' | 'foresee'>;
 
 /** @throws Refusal `upstream_timeout` or `unavailable` */
 export type VenueService = Pick<Forwarder, 'rest'>;

@@ -5,19 +5,19 @@ import { decide } from '../../access/gatekeeper.ts';
 import type { Permission, Principal } from '../../session/principal.ts';
 import type { User } from '../../store/store.ts';
 import type { Sources } from '../source.ts';
-import { sendQuota } from './answers.ts';
 import type { Balances } from './balances.ts';
+import type { ChargeRequest } from './charge.ts';
 import { createGuard, type Identify, principalOf } from './guard.ts';
 import { forbidKeeping } from './login-routes.ts';
 import { address, paramsOf, queryText, requiredText, text } from './params.ts';
-import type { LimitService, ProfileService, SessionService, VenueService } from './services.ts';
+import type { ProfileService, SessionService, VenueService } from './services.ts';
 import { sessionView, userView } from './user-view.ts';
 import { sendVenueAnswer } from './venue-answer.ts';
 
 export interface UserRouteServices {
   sessions: SessionService;
   profiles: ProfileService;
-  limits: LimitService;
+  charge: ChargeRequest;
   identify: Identify;
   sources: Sources;
   /** Null where no venue is configured. */
@@ -26,21 +26,14 @@ export interface UserRouteServices {
 }
 
 export function useUserRoutes(fastify: FastifyInstance, services: UserRouteServices): void {
-  const { sessions, profiles, limits, sources, venue, balances } = services;
+  const { sessions, profiles, sources, venue, balances } = services;
 
   fastify.addHook('onRequest', createGuard(services.identify));
   fastify.addHook('onRequest', (request, reply, done) => {
     forbidKeeping(reply);
-    const charged = limits.charge('private', sources.source(request.raw), principalOf(request));
-    if (charged instanceof Promise) {
-      charged.then((quota) => {
-        sendQuota(reply, quota);
-        done();
-      }, done);
-      return;
-    }
-    sendQuota(reply, charged);
-    done();
+    const charging = services.charge(request, 'private');
+    if (charging instanceof Promise) charging.then(() => done(), done);
+    else done();
   });
 
   async function userOf(request: FastifyRequest): Promise<User> {
