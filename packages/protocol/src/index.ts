@@ -1,3 +1,17 @@
+export {
+  CHAINWORKS_NOTICES,
+  CHAINWORKS_REQUESTS,
+  type ChainworksBook,
+  type ChainworksFailure,
+  type ChainworksPush,
+  type ChainworksRefusal,
+  type ChainworksReply,
+  type ChainworksRequestRow,
+  type ChainworksSubscribe,
+  type ChainworksSubscribed,
+  type ChainworksSuccess,
+  SOCKETIO_RESERVED,
+} from './chainworks.ts';
 export { CLOSE, type CloseCode, type CloseName } from './close-codes.ts';
 export {
   COINBASE_CHANNELS,

@@ -27,11 +27,11 @@ export interface Administration {
   user(userId: number): Promise<User | null>;
   /**
    * Makes the user of a wallet before its first login, with the access that a first login gives; the user that
-   * there is already, as it is.
+   * there is already, as it is. Without an address, a user that only keys and tokens belong to.
    *
    * @throws Refusal `invalid_request` for an address whose upper and lower case are no EIP-55 checksum
    */
-  createUser(user: { address: string; displayName: string | null }, by: By): Promise<User>;
+  createUser(user: { address: string | null; displayName: string | null }, by: By): Promise<User>;
   /** Null if there is no such user. When it resolves, this node applies the change already. */
   setAccess(userId: number, patch: AccessPatch, by: By): Promise<User | null>;
   sessions(userId: number): Promise<Session[]>;
@@ -68,13 +68,13 @@ export function createAdministration({
     users: (page) => store.users.list(page),
     user: (userId) => store.users.find(userId),
     async createUser({ address, displayName }, by) {
-      let lower: string;
+      let lower: string | null = null;
       try {
-        lower = parseAddress(address);
+        if (address !== null) lower = parseAddress(address);
       } catch {
         throw new Refusal('invalid_request', 'address', { message: 'address: is not an address' });
       }
-      const known = await store.users.findByAddress(lower);
+      const known = lower === null ? null : await store.users.findByAddress(lower);
       if (known !== null) return known;
       const createdAt = clock.now();
       const user = await store.users.create({

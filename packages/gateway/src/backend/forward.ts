@@ -2,6 +2,7 @@
  * Asks the venue's own HTTP service. What a venue has to serve:
  *
  * - `POST {base}/queries/{name}` with the arguments as a JSON object; answers a JSON object
+ * - `POST {base}/events` with `{event, params}`; answers `{success, result}` or `{success, error}`
  * - the REST paths that the gateway passes on, such as `GET {base}/v1/p/network?chainId=1`
  *
  * Requests carry `x-request-id` and, where somebody is signed in, `x-countersign-identity` (see venue-identity.ts).
@@ -35,6 +36,13 @@ export interface Forwarder {
    *   arguments, `upstream_timeout`, `unavailable`
    */
   query(name: string, args: JsonObject, principal: Principal | null): Promise<JsonObject>;
+  /**
+   * Has the venue carry out an event of the chainworks dialect: `POST {base}/events` with `{event, params}`.
+   *
+   * @returns `{success: true, result}` or `{success: false, error: {code, message}}`, as the venue answered it
+   * @throws Refusal like {@link query}
+   */
+  event(event: string, params: JsonObject, principal: Principal): Promise<JsonObject>;
   /** Passes a REST call on. @throws Refusal `upstream_timeout`, `unavailable`, `invalid_request` for an odd path */
   rest(call: RestCall): Promise<{ status: number; body: unknown }>;
   /** Drops what is under way and closes idle connections. Idempotent. */
@@ -49,7 +57,7 @@ export interface ForwarderOptions {
   clock: Clock;
   signIdentity: SignIdentity;
   /** Told once per call. `outcome`: an HTTP status class such as `2xx`, or the code of the refusal. */
-  observe?: (call: { kind: 'query' | 'rest'; outcome: string; seconds: number }) => void;
+  observe?: (call: { kind: 'query' | 'event' | 'rest'; outcome: string; seconds: number }) => void;
 }
 
 const MAX_ANSWER = 4 * 1024 * 1024;
@@ -110,7 +118,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   }
 
   async function send(
-    kind: 'query' | 'rest',
+    kind: 'query' | 'event' | 'rest',
     method: string,
     path: string,
     query: string,
@@ -157,17 +165,13 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   return {
     async query(name, args, principal) {
       if (!QUERY_NAME.test(name)) throw new Refusal('not_found', 'no query has such a name');
-      const { status, body } = await send('query', 'POST', `/queries/${name}`, '', args, principal, null);
-      if (status === 404) throw new Refusal('not_found', 'the venue has no such query');
-      if (status === 403) throw new Refusal('forbidden', 'the venue answered 403');
-      if (status === 429) throw new Refusal('rate_limited', 'the venue answered 429');
-      if (status === 400 || status === 422)
-        throw new Refusal('invalid_request', `the venue answered ${status}`);
-      if (status < 200 || status > 299) throw new Refusal('unavailable', `the venue answered ${status}`);
-      if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-        throw new Refusal('unavailable', 'the venue answered no JSON object');
-      }
-      return body as JsonObject;
+      return objectOf(await send('query', 'POST', `/queries/${name}`, '', args, principal, null));
+    },
+
+    async event(event, params, principal) {
+      const reply = objectOf(await send('event', 'POST', '/events', '', { event, params }, principal, null));
+      if (typeof reply.success === 'boolean') return reply;
+      throw new Refusal('unavailable', 'the venue answered without "success"');
     },
 
     async rest({ method, path, query, body, principal, requestId }) {
@@ -183,6 +187,19 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       agent.destroy();
     },
   };
+}
+
+/** @throws Refusal for every answer but a JSON object with a status of success */
+function objectOf({ status, body }: { status: number; body: unknown }): JsonObject {
+  if (status === 404) throw new Refusal('not_found', 'the venue has no such query');
+  if (status === 403) throw new Refusal('forbidden', 'the venue answered 403');
+  if (status === 429) throw new Refusal('rate_limited', 'the venue answered 429');
+  if (status === 400 || status === 422) throw new Refusal('invalid_request', `the venue answered ${status}`);
+  if (status < 200 || status > 299) throw new Refusal('unavailable', `the venue answered ${status}`);
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new Refusal('unavailable', 'the venue answered no JSON object');
+  }
+  return body as JsonObject;
 }
 
 async function readAnswer(incoming: IncomingMessage): Promise<unknown> {

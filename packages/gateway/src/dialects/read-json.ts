@@ -20,6 +20,17 @@ export function readObject(text: string): JsonObject | null {
   return isObject(value) && harmless(value, 1) ? value : null;
 }
 
+/** The same for one JSON list. */
+export function readArray(text: string): Json[] | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  return Array.isArray(value) && harmless(value, 1) ? value : null;
+}
+
 function harmless(value: Json, depth: number): boolean {
   if (typeof value !== 'object' || value === null) return true;
   if (depth > MAX_DEPTH) return false;

@@ -3,10 +3,10 @@
  * frames mean is the connection's business.
  */
 import { randomBytes } from 'node:crypto';
-import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { CLOSE, type CloseCode, ERRORS, errorBody, Refusal } from '@countersign/protocol';
+import { CLOSE, type CloseCode, ERRORS, Refusal } from '@countersign/protocol';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { Connection } from '../connection/connection.ts';
 import type { ConnectionRegistry } from '../connection/registry.ts';
@@ -21,6 +21,7 @@ import { textFrame } from '../streams/text-frame.ts';
 import type { OriginCheck } from './origin.ts';
 import type { Sources } from './source.ts';
 import { SourceCounter } from './source-counter.ts';
+import { isSocketIo, refuseUpgrade } from './upgrade.ts';
 
 export interface WebSocketDoorOptions {
   server: Server;
@@ -234,23 +235,7 @@ const PATHS: ReadonlySet<string> = new Set(['/', '/ws', '/ws/']);
 
 const pathOf = (request: IncomingMessage): string => (request.url ?? '').split('?', 1)[0] ?? '';
 
-const isSocketIo = (request: IncomingMessage): boolean => /^\/socket\.io(\/|\?|$)/.test(request.url ?? '');
-
 /** Only the Bearer scheme counts; a relay URL makes curl send Basic, which proves nothing (wire facts 4.3). */
 function bearer(request: IncomingMessage): string | null {
   return /^Bearer +([^\s]+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? null;
-}
-
-function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
-  const { status } = ERRORS[refusal.code];
-  const body = JSON.stringify(errorBody(refusal.code));
-  const headers = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
-    'Connection: close',
-    'Content-Type: application/json; charset=utf-8',
-    `Content-Length: ${Buffer.byteLength(body)}`,
-    ...(status === 401 ? ['WWW-Authenticate: Bearer'] : []),
-    ...(refusal.retryAfter === undefined ? [] : [`Retry-After: ${refusal.retryAfter}`]),
-  ];
-  socket.end(`${headers.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy());
 }

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { limitsSchema, tiersSchema } from './limits-config.ts';
 import { routeSchema } from './routes-config.ts';
+import { socketioSchema } from './socketio-config.ts';
 
 const seconds = (fallback: number, min = 0, max = 90 * 86_400) =>
   z.number().min(min).max(max).default(fallback);
@@ -135,6 +136,8 @@ export const configSchema = z.strictObject({
     }),
     {},
   ),
+
+  socketio: socketioSchema,
 
   coinbase: z.prefault(
     z.strictObject({

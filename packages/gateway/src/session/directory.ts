@@ -80,6 +80,7 @@ export function createDirectory({
       case 'api-key-changed':
       case 'api-key-ended':
         return forget(`api-key/${change.subject}`);
+      case 'handshake-token-changed':
       case 'handshake-token-ended':
         return forget(`handshake-token/${change.subject}`);
       case 'user-changed':

@@ -6,12 +6,14 @@ import type { Registry } from 'prom-client';
 import type { Config } from '../../operations/config.ts';
 import type { Health } from '../../operations/health.ts';
 import type { ApiKeys } from '../../session/api-keys.ts';
+import type { HandshakeTokens } from '../../session/handshake-tokens.ts';
 import { createListener, type ListenerOptions } from '../http/listener.ts';
 import { createSources } from '../source.ts';
 import { type AdminRouteServices, useAdminRoutes } from './admin-routes.ts';
 import { type BackendRouteServices, useBackendRoutes } from './backend-routes.ts';
 import { requireToken } from './bearer.ts';
 import type { TokenFile } from './credentials-file.ts';
+import { useHandshakeTokenRoutes } from './handshake-token-routes.ts';
 import { useHealthRoutes } from './health-routes.ts';
 import { useAdminKeyRoutes } from './key-routes.ts';
 
@@ -22,6 +24,8 @@ export interface InternalDoorOptions {
   admin: Omit<AdminRouteServices, 'sources'>;
   /** Absent: this gateway has no API keys. */
   keys?: ApiKeys;
+  /** Absent: this gateway has no handshake tokens. */
+  handshakeTokens?: HandshakeTokens;
   backend: BackendRouteServices;
   adminToken: Pick<TokenFile, 'matches'>;
   backendToken: Pick<TokenFile, 'matches'>;
@@ -62,8 +66,10 @@ export function createInternalDoor(options: InternalDoorOptions): InternalDoor {
       });
       scope.addHook('onRequest', requireToken(options.adminToken));
       useAdminRoutes(scope, { ...options.admin, sources });
-      const { keys } = options;
+      const { keys, handshakeTokens } = options;
       if (keys !== undefined) useAdminKeyRoutes(scope, { ...options.admin, keys, sources });
+      if (handshakeTokens !== undefined)
+        useHandshakeTokenRoutes(scope, { ...options.admin, handshakeTokens, sources });
     },
     { prefix: '/admin/v1' },
   );
