@@ -1,22 +1,20 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { defineCommand } from 'citty';
 import { CliError } from '../cli-error.ts';
 import { printable } from '../io.ts';
-import { call, originOf } from '../session/api.ts';
+import { call } from '../session/api.ts';
+import { adminFlags, adminOf } from './key-access.ts';
+import { keyCreateCommand } from './key-create.ts';
+import { keyImportCommand } from './key-import.ts';
+import {
+  keyDeleteCommand,
+  keyDisableCommand,
+  keyEnableCommand,
+  keyListCommand,
+  keyRenameCommand,
+  keyShowCommand,
+} from './key-manage.ts';
+import { keyRotateCommand } from './key-rotate.ts';
 import { ioOf, jsonFlag } from './shared.ts';
-
-const DEFAULT_INTERNAL_URL = 'http://127.0.0.1:4401';
-
-function readToken(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why = code === 'ENOENT' ? 'there is no such file (is --data-dir right?)' : String(code);
-    throw new CliError('config', `cannot read the admin token ${path}: ${why}`);
-  }
-}
 
 const rotateSigningCommand = defineCommand({
   meta: {
@@ -25,22 +23,7 @@ const rotateSigningCommand = defineCommand({
       'Sign with the next key from now on. Tokens that are out stay valid, unless --emergency is given',
   },
   args: {
-    'internal-url': {
-      type: 'string',
-      valueHint: 'address',
-      description: `Address of the gateway's internal listener (default: ${DEFAULT_INTERNAL_URL})`,
-    },
-    'data-dir': {
-      type: 'string',
-      valueHint: 'folder',
-      description:
-        "The gateway's data folder, where its admin token is (default: COUNTERSIGN_DATA_DIR, else .countersign)",
-    },
-    'token-file': {
-      type: 'string',
-      valueHint: 'file',
-      description: 'The admin token, where it is elsewhere',
-    },
+    ...adminFlags,
     emergency: {
       type: 'boolean',
       description:
@@ -62,12 +45,11 @@ const rotateSigningCommand = defineCommand({
       if ((await io.ask('Type yes to go on')) !== 'yes')
         throw new CliError('interrupted', 'nothing was changed');
     }
-    const folder = args['data-dir'] ?? (io.env.COUNTERSIGN_DATA_DIR || '.countersign');
-    const token = readToken(args['token-file'] ?? join(folder, 'admin.token'));
+    const { origin, bearer } = adminOf(args, io);
     const answer = await call<{ rotation?: Record<string, unknown> }>(
-      originOf(args['internal-url'] ?? DEFAULT_INTERNAL_URL),
+      origin,
       '/admin/v1/signing-keys/rotate',
-      { method: 'POST', bearer: token, body: { emergency }, signal: io.stop },
+      { method: 'POST', bearer, body: { emergency }, signal: io.stop },
     );
     if (args.json) io.out(JSON.stringify(answer));
     else {
@@ -84,6 +66,17 @@ const rotateSigningCommand = defineCommand({
 });
 
 export const keyCommand = defineCommand({
-  meta: { name: 'key', description: "Manage the gateway's keys" },
-  subCommands: { 'rotate-signing': rotateSigningCommand },
+  meta: { name: 'key', description: 'Manage API keys, and the key that the gateway signs with' },
+  subCommands: {
+    create: keyCreateCommand,
+    import: keyImportCommand,
+    list: keyListCommand,
+    show: keyShowCommand,
+    rename: keyRenameCommand,
+    disable: keyDisableCommand,
+    enable: keyEnableCommand,
+    rotate: keyRotateCommand,
+    delete: keyDeleteCommand,
+    'rotate-signing': rotateSigningCommand,
+  },
 });

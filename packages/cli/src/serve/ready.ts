@@ -9,6 +9,8 @@ export interface Ready {
   internal: string;
   credentials: {
     wallet?: { address: string; keyFile: string };
+    /** `name` is public; what signs is in the file. */
+    apiKey?: { name: string; keyFile: string };
     admin: { tokenFile: string };
     backend: { tokenFile: string };
   };
@@ -45,14 +47,16 @@ export function readyPage(
     `  admin       ${shown(credentials.admin.tokenFile, options.cwd)}`,
     `  backend     ${shown(credentials.backend.tokenFile, options.cwd)}`,
   ];
-  const { wallet } = credentials;
+  const { wallet, apiKey } = credentials;
   if (wallet)
     lines.push(
       `  wallet      ${wallet.address}  (key in ${shown(wallet.keyFile, options.cwd)}, for trying only)`,
     );
+  if (apiKey) lines.push(`  API key     ${shown(apiKey.keyFile, options.cwd)}  (${apiKey.name})`);
   lines.push('', 'In another terminal:', '');
   if (wallet)
     lines.push(`  ${program} login --url ${rest} --key-file ${shown(wallet.keyFile, options.cwd)} --save`);
+  if (wallet) lines.push(`  ${program} key create --nickname bot --scopes view,trade --out bot_api_key.json`);
   if (options.sandbox) {
     lines.push(
       `  ${program} listen --url ${rest} --channel tickerUpdate --market inclusionPreconf`,

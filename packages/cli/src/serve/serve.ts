@@ -13,6 +13,7 @@ import { CliError } from '../cli-error.ts';
 import { composeConfig } from '../config-sources.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Io } from '../io.ts';
+import { demoKey } from './demo-key.ts';
 import { demoWallet } from './demo-wallet.ts';
 import { type Ready, readyLine, readyPage } from './ready.ts';
 import { startFailure } from './start-failure.ts';
@@ -95,7 +96,12 @@ async function start(
     const backendToken = readFileSync(backend.tokenFile, 'utf8').trim();
     await sandbox.start({ internalUrl: urls.internal, backendToken });
   }
-  const credentials = { ...(wallet ? { wallet } : {}), admin, backend };
+  let apiKey: Awaited<ReturnType<typeof demoKey>> | undefined;
+  if (wallet) {
+    const bearer = readFileSync(admin.tokenFile, 'utf8').trim();
+    apiKey = await demoKey(dataDir, { origin: urls.internal, bearer }, wallet.address);
+  }
+  const credentials = { ...(wallet ? { wallet } : {}), ...(apiKey ? { apiKey } : {}), admin, backend };
   const { rest, websocket, socketio, internal } = urls;
   return { ready: { rest, websocket, socketio, internal, credentials }, gateway };
 }

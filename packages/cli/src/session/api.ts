@@ -33,7 +33,7 @@ export function originOf(text: string): string {
 }
 
 export interface Call {
-  method?: 'GET' | 'POST';
+  method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** Sent as JSON. Credentials travel here or in the header, never in the address. */
   body?: Record<string, unknown>;
   bearer?: string;
