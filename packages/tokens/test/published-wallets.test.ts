@@ -93,7 +93,7 @@ describe('Sign-In with Ethereum against the vectors of its reference implementat
         return false;
       }
     });
-    // Faults of the older of the two versions, corrected upstream: `_` is unreserved and so allowed in a registered
+    // Faults of the first of the two versions: `_` is unreserved and so allowed in a registered
     // name (RFC 3986 §2.3, §3.2.2), and the message called "version not 1" has version 1.
     expect(parsed.map(({ commit, name }) => [commit, name])).toEqual([
       [0, 'domain not RFC4501 authority'],
@@ -101,7 +101,7 @@ describe('Sign-In with Ethereum against the vectors of its reference implementat
     ]);
   });
 
-  it('refuses the messages of the old set once their other fault is mended', async () => {
+  it('refuses the messages without a chain once their other fault is mended', async () => {
     // Five of them have an address without checksum, which alone would refuse them.
     const { tests } = read<{ tests: { commit: number; name: string; message: string }[] }>(
       'siwe-parsing-negative',
