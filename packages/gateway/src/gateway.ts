@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { CLOSE, Refusal } from '@countersign/protocol';
+import { CHAINWORKS_REQUESTS, CLOSE, Refusal } from '@countersign/protocol';
 import { createMemoryBudgets } from './access/budget.ts';
 import { createLimits } from './access/limits.ts';
 import { createAdministration } from './backend/administration.ts';
@@ -14,13 +14,17 @@ import { createPublisher } from './backend/publish.ts';
 import { createIdentitySigner } from './backend/venue-identity.ts';
 import { createMemoryBroker } from './broker/memory.ts';
 import { ConnectionRegistry } from './connection/registry.ts';
-import type { ConnectionServices, Peer } from './connection/services.ts';
+import type { ConnectionServices, Peer, Proof } from './connection/services.ts';
+import { createChainworksDialect } from './dialects/chainworks.ts';
 import { createCoinbaseDialect } from './dialects/coinbase.ts';
 import { createEthgasDialect } from './dialects/ethgas.ts';
+import { createFaultSimulator } from './doors/faults/simulator.ts';
 import { createHttpDoor } from './doors/http/server.ts';
 import { openTokenFile } from './doors/internal/credentials-file.ts';
 import { createInternalDoor } from './doors/internal/server.ts';
 import { createOrigins } from './doors/origin.ts';
+import { createHandshakeCheck } from './doors/socketio/handshake.ts';
+import { createSocketIoDoor } from './doors/socketio.ts';
 import { createSources } from './doors/source.ts';
 import { createWebSocketDoor } from './doors/websocket.ts';
 import { type Clock, systemClock } from './operations/clock.ts';
@@ -33,9 +37,12 @@ import { createSweeper } from './operations/sweeper.ts';
 import { type ApiKeyScheme, createApiKeyScheme } from './session/api-key-scheme.ts';
 import { createApiKeys } from './session/api-keys.ts';
 import { createFailureLimiter } from './session/failure-limiter.ts';
+import { createHandshakeTokenScheme, type HandshakeTokenScheme } from './session/handshake-token-scheme.ts';
+import { createHandshakeTokenUsage } from './session/handshake-token-usage.ts';
+import { createHandshakeTokens } from './session/handshake-tokens.ts';
 import { createIdentity } from './session/identity.ts';
 import { openKeyEncryption } from './session/key-encryption.ts';
-import type { Credential, Principal } from './session/principal.ts';
+import type { Credential, Permission, Principal } from './session/principal.ts';
 import { createMemoryReplayCache } from './session/replay-cache.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import { channelTable } from './streams/channel.ts';
@@ -71,6 +78,11 @@ export interface GatewayOptions {
 }
 
 const QUERIES_IN_FLIGHT = 32;
+const REQUESTS: ReadonlyMap<string, Permission> = new Map(
+  CHAINWORKS_REQUESTS.map(({ event, permission }) => [event, permission]),
+);
+/** Of one refused token from one address: as often at once, and per second for ever. */
+const REPEATS = { capacity: 5, refillPerSecond: 0.1 };
 
 /**
  * Opens the store and the keys and builds every part; nothing listens before `start`.
@@ -109,6 +121,12 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
   const registry = new ConnectionRegistry(clock);
   let publicHosts: readonly string[] = [];
   let apiKeys: ApiKeyScheme | undefined;
+  let handshakes: HandshakeTokenScheme | undefined;
+  const usage = createHandshakeTokenUsage({
+    store,
+    clock,
+    onProblem: (problem) => fault('token-usage', problem),
+  });
 
   const identity = await createIdentity({
     store,
@@ -129,14 +147,26 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
         failures: createFailureLimiter({ clock }),
         hosts: () => publicHosts,
       });
-      return [apiKeys];
+      handshakes = createHandshakeTokenScheme({
+        store,
+        changes,
+        directory,
+        failures: createFailureLimiter({ clock }),
+        usage,
+        clock,
+      });
+      return [apiKeys, handshakes];
     },
   });
   const { changes, directory, sessions, authenticator, signingKeys } = identity;
 
   async function principalOf(userId: number, credential: Credential, peer: Peer): Promise<Principal | null> {
-    if (credential.kind !== 'api-key') return directory.principal(userId, credential);
-    return (await apiKeys?.principal(credential.keyId, peer.address)) ?? null;
+    if (credential.kind === 'session') return directory.principal(userId, credential);
+    const found =
+      credential.kind === 'api-key'
+        ? await apiKeys?.principal(credential.keyId, peer.address)
+        : await handshakes?.principal(credential.tokenId, peer.address);
+    return found ?? null;
   }
 
   changes.onChange((change, { at }) => {
@@ -213,11 +243,25 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
       const proof = authenticator.bearer(token, { door: 'websocket', address, source });
       return proof instanceof Promise ? proof.then((later) => ({ ...later, asOf })) : { ...proof, asOf };
     },
+    meter: { limits, weights: config.limits.weights, costOf: () => ({ weight: 1 }) },
+    roomFor: (who) => {
+      const { connections, subscriptions } = limits.tierOf(who);
+      const held = registry.heldBy(who.userId);
+      return {
+        connections: connections - held.connections,
+        subscriptions: subscriptions - held.subscriptions,
+      };
+    },
     changesApplied: () => changes.position(),
     principal: principalOf,
     query(name, args, who) {
       if (forwarder === null) throw new Refusal('unavailable', 'no venue is configured');
       return forwarder.query(name, args, who);
+    },
+    permissionFor: (request) => REQUESTS.get(request),
+    request(name, args, who) {
+      if (forwarder === null || who === null) throw new Refusal('unavailable', 'no venue is configured');
+      return forwarder.event(name, args, who);
     },
     knows: (channel, key) =>
       channels.get(channel)?.keyedBy !== 'product' || productChannels.some(({ name }) => hub.has(name, key)),
@@ -233,6 +277,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
   };
   const flusher = createFlusher({ clock, coalesceMs: config.websocket.coalesce });
   const sources = createSources(config.http.trustedProxies);
+  const originAllowed = createOrigins(config.http.origins, sources).mayConnect;
   const webSocketDoor = createWebSocketDoor({
     server: httpDoor.server,
     config: config.websocket,
@@ -241,7 +286,8 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     registry,
     services,
     sources,
-    originAllowed: createOrigins(config.http.origins, sources).mayConnect,
+    originAllowed,
+    faults: createFaultSimulator({ config, clock, log, randomSeed: () => randomBytes(4).toString('hex') }),
     authenticate: services.authenticate,
     log,
     observe: {
@@ -249,6 +295,44 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
       closed: (code) =>
         metrics.disconnects.inc({ code: String(code), by: code >= 4000 ? 'gateway' : 'peer' }),
       refused: (status) => metrics.connectionsRefused.inc({ door: 'websocket', code: String(status) }),
+    },
+  });
+
+  /** A handshake token or a session's access token: what else there is belongs to other dialects. */
+  async function verifyHandshake(token: string, { address, source }: Peer): Promise<Proof> {
+    const asOf = changes.position();
+    const proof = handshakes?.claims(token)
+      ? await handshakes.authenticate(token, { door: 'socketio', address, source })
+      : await authenticator.accessToken(token);
+    return { ...proof, asOf };
+  }
+  const socketIoDoor = createSocketIoDoor({
+    server: httpDoor.server,
+    fastify: httpDoor.fastify,
+    config,
+    clock,
+    flusher,
+    registry,
+    services: {
+      ...services,
+      dialects: [createChainworksDialect({ channels })],
+      authenticate: verifyHandshake,
+    },
+    sources,
+    originAllowed,
+    checkHandshake: createHandshakeCheck({
+      verify: verifyHandshake,
+      failures: createFailureLimiter({ clock }),
+      repeats: createFailureLimiter({ clock, ...REPEATS }),
+    }),
+    used(credential) {
+      if (credential.kind === 'handshake-token') usage.count(credential.tokenId, 'request');
+    },
+    log,
+    observe: {
+      opened: () => metrics.connectionsAccepted.inc({ door: 'socketio' }),
+      closed: (code, by) => metrics.disconnects.inc({ code, by }),
+      refused: (status) => metrics.connectionsRefused.inc({ door: 'socketio', code: String(status) }),
     },
   });
 
@@ -293,6 +377,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
       tiers: Object.keys(config.tiers),
     },
     keys,
+    handshakeTokens: createHandshakeTokens({ store, changes, clock, random: randomBytes, usage }),
     backend: {
       publisher: createPublisher({ channels, broker, clock }),
       channels,
@@ -325,8 +410,11 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
       if (state === 'closed') return;
       state = 'draining';
       webSocketDoor.stopAccepting();
+      socketIoDoor.stopAccepting();
       const limit = new Promise<void>((done) => void clock.after(config.drain.limit * 1000, done));
-      await Promise.race([webSocketDoor.closeAll(CLOSE.restart, config.drain.window * 1000), limit]);
+      const window = config.drain.window * 1000;
+      const closed = [webSocketDoor, socketIoDoor].map((door) => door.closeAll(CLOSE.restart, window));
+      await Promise.race([Promise.all(closed), limit]);
       await close();
     })();
     return draining;
@@ -337,6 +425,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     closing ??= (async () => {
       state = 'closed';
       webSocketDoor.close();
+      socketIoDoor.close();
       await httpDoor.close();
       await internalDoor.close();
       forwarder?.close();
@@ -348,6 +437,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
       hub.close();
       identity.close();
       await broker.close();
+      await usage.close();
       await store.close();
     })();
     return closing;

@@ -170,7 +170,16 @@ export const ERRORS = Object.freeze({
     'RATE_LIMITED',
     'too many L2 streams requested in a single session',
     'permanent',
-    'This connection holds as many subscriptions as it may.',
+    'This connection or account holds as many subscriptions as it may.',
+  ),
+  too_many_connections: row(
+    429,
+    1003,
+    'error.limit.connections',
+    'RATE_LIMITED',
+    'rate limit exceeded',
+    'retry',
+    'This account holds as many connections as it may. Close one first.',
   ),
   internal: row(
     500,

@@ -10,6 +10,7 @@ import type { CutReason } from '../streams/hub.ts';
 import type { JsonObject } from '../streams/publication.ts';
 import { Holdings } from './holdings.ts';
 import { MessageLimit } from './message-limit.ts';
+import { Meter } from './meter.ts';
 import { Queries } from './queries.ts';
 import type { ConnectionServices, Peer, Proof } from './services.ts';
 import { Standing } from './standing.ts';
@@ -22,6 +23,9 @@ const CUT: Readonly<Record<CutReason, CloseCode>> = {
   gap: CLOSE.slow,
   fault: CLOSE.internal,
 };
+
+/** Changes of access that may overtake one login; a busier log than that is a reason to come back later. */
+const MOST_LOOKUPS = 10;
 
 /** A command, or something of our own that has to take its turn among them. */
 type Work = Command | (() => Promise<void>);
@@ -37,8 +41,9 @@ export class Connection {
   readonly #queries: Queries;
   readonly #waiting: WaitingRoom;
   readonly #limit: MessageLimit;
+  readonly #meter: Meter;
   /** Null until a message has shown which dialect the peer speaks; the first of the list answers until then. */
-  #dialect: Dialect | null = null;
+  #dialect: Dialect | null;
   #conversation: Conversation;
   /** The peer has done what a new connection must do in time. */
   #settled = false;
@@ -52,16 +57,22 @@ export class Connection {
     this.#transport = transport;
     this.#services = services;
     const { limits, clock, hub } = services;
+    this.#dialect = services.dialects.length === 1 ? services.dialects[0] : null;
     this.#conversation = services.dialects[0].open(peer.id);
     this.openedAt = clock.monotonic();
     this.#limit = new MessageLimit(limits.messagesPerSecond, limits.messageBurst, this.openedAt);
+    this.#meter = new Meter(services.meter, peer.source, peer.showsLimits === true);
     const cut = (reason: CutReason) => this.close(CUT[reason]);
     this.#holdings = new Holdings(hub, transport.outbox, cut);
     this.#waiting = new WaitingRoom(clock, limits.subscriptionsPerConnection);
     const connection = this;
     const host = {
       outbox: transport.outbox,
-      most: limits.subscriptionsPerConnection,
+      get most() {
+        const who = connection.#standing.proof?.principal;
+        const room = who === undefined ? Number.POSITIVE_INFINITY : services.roomFor(who).subscriptions;
+        return Math.min(limits.subscriptionsPerConnection, connection.#holdings.size + room);
+      },
       knows: services.knows,
       cut,
       get closed() {
@@ -154,10 +165,16 @@ export class Connection {
   tick(now: number, monotonic: number): void {
     const { idleSeconds } = this.#dialect ?? this.#services.dialects[0];
     if (!this.#settled && monotonic - this.openedAt > idleSeconds * 1000) return this.close(CLOSE.idle);
+    this.#expire(now);
+  }
+
+  #expire(now: number): void {
     for (let due = this.#due(now); due !== null && !this.#closed; due = this.#due(now)) {
       if (due === 'over') return this.end();
-      if (due === 'lapsed') this.#holdings.pause();
-      else {
+      if (due === 'lapsed') {
+        if (this.#dialect?.endsWithProof === true) return this.end();
+        this.#holdings.pause();
+      } else {
         const notice = this.#conversation.expired();
         if (notice !== null) this.#transport.send(notice);
       }
@@ -239,6 +256,15 @@ export class Connection {
   }
 
   #carryOut(command: Command): Promise<void> | undefined {
+    const admitted = this.#meter.charge(command, this.#standing.proof?.principal ?? null);
+    if (admitted instanceof Promise) {
+      return admitted.then((passed) => (this.#closed ? undefined : this.#perform(command, passed)));
+    }
+    return this.#perform(command, admitted);
+  }
+
+  #perform(command: Command, admitted: boolean): Promise<void> | undefined {
+    if (!admitted) return void this.#refuse(command.phrase, 'rate_limited');
     switch (command.kind) {
       case 'login':
         return this.#login(command.token, command.phrase);
@@ -249,6 +275,7 @@ export class Connection {
       case 'unsubscribe':
         return this.#unsubscribe(command);
       case 'query':
+      case 'request':
         return void this.#queries.ask(command);
       case 'ping':
         return void this.#say((talk) => talk.pong(command.phrase));
@@ -260,6 +287,7 @@ export class Connection {
   async #login(token: string | null, phrase: Phrase): Promise<void> {
     const proof = await this.#verify(token, phrase);
     if (proof === null) return;
+    if (!this.#hasRoom(proof, phrase)) return;
     await this.#adopt(proof, false, phrase);
     const waited = this.#waiting.release();
     if (!this.#closed) {
@@ -286,6 +314,13 @@ export class Connection {
     return null;
   }
 
+  /** False, and said so, if the user has as many connections as they may. */
+  #hasRoom({ principal }: Proof, phrase: Phrase): boolean {
+    if (this.userId === principal.userId || this.#services.roomFor(principal).connections > 0) return true;
+    this.#refuse(phrase, 'too_many_connections');
+    return false;
+  }
+
   /** Takes a proof into effect, at once and whole; `phrase` is the login to answer, if there was one. */
   async #adopt(proof: Proof, perRequest: boolean, phrase?: Phrase): Promise<void> {
     this.#standing.adopt(proof, perRequest);
@@ -299,6 +334,9 @@ export class Connection {
     const { principal } = this.#standing.proof ?? proof;
     this.#subscriptions.reconsider(principal);
     if (phrase !== undefined) this.#say((talk) => talk.loggedIn(phrase, { ...proof, principal }));
+    // Verifying may have taken longer than the token had left.
+    this.#expire(this.#services.clock.now());
+    if (this.#closed || !this.#standing.lasts) return;
     try {
       await this.#subscriptions.resume(this.#conversation.encoder);
     } catch (error) {
@@ -310,8 +348,15 @@ export class Connection {
 
   /** Asks again who is behind a credential. False if nobody is any more: the connection has ended then. */
   async #confirm({ userId, credential }: Principal): Promise<boolean> {
-    const principal = await this.#services.principal(userId, credential, this.peer).catch(() => undefined);
-    if (this.#closed) return false;
+    let principal: Principal | null | undefined;
+    // An answer that a further change has overtaken is no answer.
+    for (let asOf = -1, asked = 0; asOf !== this.#services.changesApplied(); asked += 1) {
+      asOf = this.#services.changesApplied();
+      principal = undefined;
+      if (asked === MOST_LOOKUPS) break;
+      principal = await this.#services.principal(userId, credential, this.peer).catch(() => undefined);
+      if (this.#closed) return false;
+    }
     if (principal === undefined) this.close(CLOSE.overload);
     else if (principal === null) this.end();
     else this.#standing.replacePrincipal(principal);
@@ -331,8 +376,11 @@ export class Connection {
     if (command.token !== undefined) {
       const proof = await this.#verify(command.token, command.phrase);
       if (proof === null) return;
+      const admitted = await this.#meter.chargeWants(command.wants, proof.principal);
+      if (this.#closed || !this.#hasRoom(proof, command.phrase)) return;
       await this.#adopt(proof, true);
-      by = this.#standing.proof?.principal ?? null;
+      if (!admitted) return this.#refuse(command.phrase, 'rate_limited');
+      by = this.#standing.lasts ? (this.#standing.proof?.principal ?? null) : null;
     }
     if (this.#closed) return;
     const mayHold = this.#dialect?.holdsPrivate === true && this.#standing.proof === null;
@@ -356,12 +404,13 @@ export class Connection {
 
   // ---------------------------------------------------------------------------------- answers
 
-  #say(words: (conversation: Conversation) => string[]): void {
+  #say(words: (conversation: Conversation) => string[], limited = false): void {
     if (this.#closed) return;
-    for (const text of words(this.#conversation)) this.#transport.send(text);
+    const answers = words(this.#conversation);
+    for (const text of this.#meter.show(this.#conversation, answers, limited)) this.#transport.send(text);
   }
 
   #refuse(phrase: Phrase, code: ErrorCode, message?: string): void {
-    this.#say((talk) => talk.refused(phrase, code, message));
+    this.#say((talk) => talk.refused(phrase, code, message), code === 'rate_limited');
   }
 }

@@ -118,6 +118,14 @@ export class ConnectionRegistry {
     return ended;
   }
 
+  /** What a user holds on this node, over all doors. */
+  heldBy(userId: number): { connections: number; subscriptions: number } {
+    const own = this.#byUser.get(String(userId));
+    let subscriptions = 0;
+    for (const connection of own ?? []) subscriptions += connection.subscriptions;
+    return { connections: own?.size ?? 0, subscriptions };
+  }
+
   /** Each live connection as operators and the backend see it. */
   *list(): Iterable<ConnectionInfo> {
     for (const { peer, dialect, userId, principal, subscriptions } of this.#all) {

@@ -2,10 +2,11 @@
 import type { Refusal } from '@countersign/protocol';
 import type { Dialect } from '../dialects/dialect.ts';
 import type { Clock } from '../operations/clock.ts';
-import type { Authentication, Credential, Principal } from '../session/principal.ts';
+import type { Authentication, Credential, Permission, Principal } from '../session/principal.ts';
 import type { Hub } from '../streams/hub.ts';
 import type { JsonObject } from '../streams/publication.ts';
 import type { Connection } from './connection.ts';
+import type { MeterServices } from './meter.ts';
 
 export interface Peer {
   /** Shown to the peer as `connId` and written to the log. */
@@ -17,6 +18,8 @@ export interface Peer {
   readonly source: string;
   /** Wall-clock milliseconds. */
   readonly since: number;
+  /** The peer asked to be shown its budget in every answer. */
+  readonly showsLimits?: boolean;
 }
 
 /** An authentication that knows how old it is. */
@@ -42,6 +45,10 @@ export interface ConnectionServices {
     /** Queries of one connection that may be under way at once. */
     queriesInFlight: number;
   };
+  /** Who pays for commands, and how much. */
+  readonly meter: MeterServices;
+  /** How many more connections and streams a user may have, over all doors. */
+  roomFor(who: Principal): { connections: number; subscriptions: number };
   /** Verifies a token that came in a message. @throws Refusal */
   authenticate(token: string, peer: Peer): Proof | Promise<Proof>;
   /** How many changes of access this node has applied: what a proof from before them says may not hold any more. */
@@ -50,6 +57,10 @@ export interface ConnectionServices {
   principal(userId: number, credential: Credential, peer: Peer): Promise<Principal | null>;
   /** Answers a query from the venue. @throws Refusal */
   query(name: string, args: JsonObject, who: Principal | null): Promise<JsonObject>;
+  /** The permission that a request needs, null if it needs none; undefined if there is no such request. */
+  permissionFor(request: string): Permission | null | undefined;
+  /** Has the venue carry out a request. @throws Refusal */
+  request(name: string, args: JsonObject, who: Principal | null): Promise<JsonObject>;
   /** True if a stream of this public channel may be joined: the venue serves that product or market. */
   knows(channel: string, key: string): boolean;
   /** Told of every change of identity, so that a revocation finds its connections. */

@@ -12,6 +12,8 @@ const MAX_TOKEN = 8192;
 export interface CoinbasePhrase {
   /** The subscriber asked for recovery, so the answer names positions. */
   positions: boolean;
+  /** The peer asked to be shown its budget, in this answer and from now on. */
+  limits: boolean;
 }
 
 /** Only this dialect's own phrases ever come back to it. */
@@ -24,7 +26,7 @@ export interface CoinbaseVocabulary {
 }
 
 const invalid = (message: string, code: ErrorCode = 'invalid_request'): Command[] => [
-  { kind: 'invalid', code, message, phrase: { positions: false } satisfies CoinbasePhrase },
+  { kind: 'invalid', code, message, phrase: { positions: false, limits: false } satisfies CoinbasePhrase },
 ];
 
 /** Reads one text frame: always exactly one command. */
@@ -61,7 +63,7 @@ export function parseCoinbase(text: string, vocabulary: CoinbaseVocabulary): Com
   const since = readRecover(recover);
   if (since === null) return invalid('"recover" maps product ids to {"epoch","sequence"}.');
 
-  const phrase: CoinbasePhrase = { positions: recover !== undefined };
+  const phrase: CoinbasePhrase = { positions: recover !== undefined, limits: message.limits === true };
   const wants = readWants(channel, products, vocabulary.usdcProducts, since, phrase);
   return [{ kind: type, wants, phrase, ...(token === '' ? {} : { token }) }];
 }

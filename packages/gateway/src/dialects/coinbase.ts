@@ -7,6 +7,7 @@ import { coinbaseChannels } from './coinbase-channels.ts';
 import { coinbaseEncoder, createCountingEncoder, createHalves, envelope } from './coinbase-encoder.ts';
 import { asCoinbasePhrase, type CoinbaseVocabulary, parseCoinbase } from './coinbase-parse.ts';
 import type { Conversation, Dialect, Holding, Joined } from './dialect.ts';
+import { withLimits } from './limits-member.ts';
 import { positionText } from './read-json.ts';
 
 export interface CoinbaseOptions {
@@ -35,6 +36,8 @@ export function createCoinbaseDialect(options: CoinbaseOptions): Dialect {
 
   function open(): Conversation {
     let count = 0;
+    /** Clients of this dialect read answers strictly, so only those that ask are shown their budget. */
+    let shown = false;
     const next = () => count++;
     const encoder = sequence === 'connection' ? createCountingEncoder(next, halves) : coinbaseEncoder;
     const answer = (holding: Holding, more = '') => [
@@ -43,7 +46,12 @@ export function createCoinbaseDialect(options: CoinbaseOptions): Dialect {
     return {
       encoder,
       snapshotFirst: true,
-      parse: (text) => parseCoinbase(text, vocabulary),
+      parse(text) {
+        const commands = parseCoinbase(text, vocabulary);
+        shown ||= commands.some(({ phrase }) => asCoinbasePhrase(phrase).limits);
+        return commands;
+      },
+      metered: (answer, allowance, asked) => (asked || shown ? withLimits(answer, allowance) : answer),
       subscribed: (phrase, joined, holding) =>
         answer(holding, asCoinbasePhrase(phrase).positions ? places(joined) : ''),
       unsubscribed: (_phrase, _wants, holding) => answer(holding),

@@ -7,6 +7,7 @@ import type { Authentication } from '../session/principal.ts';
 import type { Channel, ChannelTable } from '../streams/channel.ts';
 import type { Encoder } from '../streams/encoder.ts';
 import type { Json, JsonObject, Position } from '../streams/publication.ts';
+import type { Allowance } from './limits-member.ts';
 
 /** How the peer phrased a request: whatever the dialect needs to answer in kind. Opaque to everyone else. */
 export type Phrase = unknown;
@@ -33,6 +34,8 @@ export type Command =
   | { kind: 'unsubscribe'; wants: Want[]; token?: string; phrase: Phrase }
   /** `private`: answered only for a signed-in principal. */
   | { kind: 'query'; query: string; args: JsonObject; private: boolean; phrase: Phrase }
+  /** Something that the venue does or answers for a signed-in principal; whether there is such a thing is not checked. */
+  | { kind: 'request'; request: string; args: JsonObject; phrase: Phrase }
   | { kind: 'ping'; phrase: Phrase }
   | { kind: 'invalid'; code: ErrorCode; message: string; phrase: Phrase };
 
@@ -51,6 +54,8 @@ export interface Dialect {
   readonly idleSeconds: number;
   /** What ends that time: any request to subscribe, or only one that succeeded (or a login). */
   readonly settlesBy: 'request' | 'success';
+  /** True if a connection has no use without a valid proof: it ends with its proof, public streams and all. */
+  readonly endsWithProof?: boolean;
   /** True if a first message with these members is this dialect's. */
   speaks(message: JsonObject): boolean;
   open(connectionId: string): Conversation;
@@ -72,6 +77,12 @@ export interface Conversation {
   /** `holding`: every stream the connection now holds, by channel. Called after the wants were carried out. */
   subscribed(phrase: Phrase, joined: readonly Joined[], holding: Holding): string[];
   unsubscribed(phrase: Phrase, wants: readonly Want[], holding: Holding): string[];
+  /**
+   * An answer with what is left of the peer's budget added to it. Absent: this dialect never shows it.
+   *
+   * @param asked the peer asked to be shown, or was refused for its budget
+   */
+  metered?(answer: string, allowance: Allowance, asked: boolean): string;
   /** True if snapshots go out before the answer to subscribe (coinbase), false for after it (ethgas). */
   readonly snapshotFirst: boolean;
 

@@ -8,6 +8,7 @@ import { ethgasChannels } from './ethgas-channels.ts';
 import { ethgasCmdEncoder, ethgasOpEncoder } from './ethgas-encoder.ts';
 import { parseEthgas } from './ethgas-parse.ts';
 import { asEthgasPhrase, type EthgasForm } from './ethgas-phrase.ts';
+import { withLimits } from './limits-member.ts';
 
 export interface EthgasOptions {
   /** Seconds that a connection may stay without a login or a subscription. Default 10. */
@@ -51,6 +52,7 @@ function openConversation(connectionId: string): Conversation {
     refused: (phrase, code, message) => answers.refused(asEthgasPhrase(phrase), code, message),
     subscribed: (_, joined) => joined.map((one) => answers.subscribed(asEthgasPhrase(one.want.phrase), one)),
     unsubscribed: (_, wants) => wants.map((want) => answers.done(asEthgasPhrase(want.phrase))),
+    metered: withLimits,
     snapshotFirst: false,
     expired: () => answers.expired(form),
     closing: (close) => answers.closing(form, close),
