@@ -259,3 +259,11 @@ test('every channel of both dialects is published', () => {
     ].sort(),
   );
 });
+
+test('the status of each product is told under its own key, as the gateway keys the channel', () => {
+  const { rounds } = run('status', { ticks: 60 });
+  const told = rounds.flat().filter(({ channel }) => channel === 'status');
+  const products = new Set(told.map(({ key }) => key));
+  expect(products).toContain('BTC-USD');
+  for (const { key, data } of told) expect(data.products).toMatchObject([{ id: key }]);
+});

@@ -118,13 +118,13 @@ export class Brokerage {
       const to = { key: product.id, time: now };
       list.push({ channel: 'level2', ...to, data: { reset: true, levels: wholeBook(market) } });
       list.push(...this.#tickers(listed, now), this.#batch(listed, now), this.#candles(listed, now));
+      list.push(this.#status(listed, now));
     }
-    list.push({ channel: 'status', key: '', time: now, data: this.#status() });
     return list;
   }
 
-  #status(): JsonObject {
-    return { products: [...this.listings.values()].map(status) };
+  #status(listed: Listed, now: number): Publication {
+    return { channel: 'status', key: listed.product.id, time: now, data: { products: [status(listed)] } };
   }
 
   #tickers(listed: Listed, now: number): Publication[] {
@@ -181,11 +181,11 @@ export class Brokerage {
     }
     if (this.#passed('slow', now, 5000)) {
       for (const listed of all) {
+        this.#out.push(this.#status(listed, now));
         if (!listed.traded.batch) continue;
         listed.traded.batch = false;
         this.#out.push(this.#batch(listed, now));
       }
-      this.#out.push({ channel: 'status', key: '', time: now, data: this.#status() });
       for (const { userId } of this.#live) this.#summarize(userId, now);
     }
   }
