@@ -100,6 +100,21 @@ describe('a private route', () => {
     },
   );
 
+  it('rewords a refusal that the venue gave in other words than clients of this API read', async () => {
+    answer = () => ({
+      status: 404,
+      body: { success: false, errorCode: 1002, message: 'There is no such product.' },
+    });
+    const { status, json } = await go('GET', '/products/X');
+    const message = 'There is no such product.';
+    expect([status, json]).toEqual([404, { error: 'NOT_FOUND', error_details: message, message }]);
+    answer = () => ({ status: 422, body: null });
+    expect((await go('POST', '/orders', '{}')).json.error).toBe('INVALID_ARGUMENT');
+    const own = { error: 'INVALID_ARGUMENT', error_details: 'x', message: 'x' };
+    answer = () => ({ status: 400, body: own });
+    expect((await go('POST', '/orders', '{}')).json).toEqual(own);
+  });
+
   it('answers only 2xx, 4xx and 503, whatever its path and body (R84)', async () => {
     const segment = fc.oneof(
       fc.constantFrom(

@@ -2,7 +2,7 @@
  * The REST side of the API-key scheme (seed 003): `/api/v3/brokerage/*` answered by the venue, in the words that
  * clients of that API compare (wire facts coinbase 3, "REST answers").
  */
-import { ERRORS, Refusal } from '@countersign/protocol';
+import { ERRORS, type ErrorCode, Refusal } from '@countersign/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../operations/clock.ts';
 import type { Permission, Principal } from '../../session/principal.ts';
@@ -40,6 +40,7 @@ export function useBrokerageRoutes(fastify: FastifyInstance, services: Brokerage
     });
     // A venue that does not believe the gateway is no fault of the client's token.
     if (status === 401 || status >= 500) throw new Refusal('unavailable', `the venue answered ${status}`);
+    if (status >= 400 && !inOwnWords(body)) throw reworded(status, body);
     return reply
       .code(status)
       .header('content-type', JSON_TYPE)
@@ -107,6 +108,25 @@ const rest = (request: FastifyRequest): string => (request.params as { '*': stri
 
 /** Private twins of public market data: a key that may see the market need not see an account. */
 const MARKET_DATA = /^(?:products(?:\/.*)?|best_bid_ask|product_book)\/?$/;
+
+/** The venue already speaks as clients of this API expect. */
+const inOwnWords = (body: unknown): boolean =>
+  typeof (body as { error?: unknown } | null)?.error === 'string';
+
+const MEANINGS: Partial<Record<number, ErrorCode>> = {
+  404: 'not_found',
+  409: 'conflict',
+  429: 'rate_limited',
+};
+
+function reworded(status: number, body: unknown): Refusal {
+  const message = (body as { message?: unknown } | null)?.message;
+  return new Refusal(
+    MEANINGS[status] ?? 'invalid_request',
+    `the venue answered ${status}`,
+    typeof message === 'string' ? { message: message.slice(0, 300) } : {},
+  );
+}
 
 const WORDS: Partial<Record<number, string>> = { 400: 'INVALID_ARGUMENT', 404: 'NOT_FOUND' };
 
