@@ -137,7 +137,7 @@ export function createApiKeyScheme({
     const id = replayId(parsed);
     if (record.replay === 'reuse') {
       if (!replay.bind(id, context.source, until))
-        throw refusal('the token was first shown from another address');
+        throw refusal('the token was shown from another address, or spent, before');
       return;
     }
     // R22: what this cache cannot remember it may not let pass. A token cannot have been spent much before it

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, randomInt } from 'node:crypto';
+import { createHmac, createPublicKey, randomBytes, randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type ErrorCode, Refusal } from '@countersign/protocol';
 import { importPrivateKey } from '@countersign/tokens/node';
@@ -111,14 +111,15 @@ describe('a token that must not be accepted', () => {
   const inSeconds = (by: number) => Math.floor(now() / 1000) + by;
   const made = (changes: Parameters<typeof token>[2] = {}) => token(key, now(), changes);
   const withTime = (claims: object, without: string[] = []) => made({ claims, without });
-  const hs256 = (secret: string | Buffer) => {
-    const { header, claims } = parts(key.name, now(), { header: { alg: 'HS256' } });
+  const hmac = (secret: string | Buffer, alg = 'HS256') => {
+    const { header, claims } = parts(key.name, now(), { header: { alg } });
     const input = [header, claims]
       .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
       .join('.');
-    return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`;
+    return `${input}.${createHmac(alg.replace('HS', 'sha'), secret).update(input).digest('base64url')}`;
   };
   const spki = () => key.signer.key;
+  const publicPem = () => createPublicKey(spki()).export({ format: 'pem', type: 'spki' });
   const signedBy = (header: object, pair = freshPair().privateKey) => {
     const whole = parts(key.name, now(), { header });
     return signParts(whole.header, whole.claims, pair);
@@ -167,11 +168,33 @@ describe('a token that must not be accepted', () => {
     ['with alg ES384', () => made({ header: { alg: 'ES384' } })],
     ['with alg es256', () => made({ header: { alg: 'es256' } })],
     ['with alg EdDSA for a P-256 key', () => made({ header: { alg: 'EdDSA' } })],
-    ['with HS256 and the public key for a secret', () => hs256(JSON.stringify(key.signer.publicJwk))],
-    ['with HS256 and an empty secret', () => hs256('')],
+    ['with HS256 and the public key for a secret', () => hmac(JSON.stringify(key.signer.publicJwk))],
+    ['with HS256 and an empty secret', () => hmac('')],
+    // HS512 has 64 bytes like ES256: nothing but the name of the algorithm tells them apart.
+    ['with HS512 and the public key for a secret', () => hmac(JSON.stringify(key.signer.publicJwk), 'HS512')],
+    ['with HS512 and the public key as PEM for a secret', () => hmac(publicPem(), 'HS512')],
+    ['with HS512 and an empty secret', () => hmac('', 'HS512')],
+    [
+      'with alg ES256 for an Ed25519 key',
+      async () => {
+        const own = await open.make(userId, { alg: 'EdDSA' });
+        const { header, claims } = parts(own.name, now());
+        return signParts(header, claims, own.signer.key, 'EdDSA');
+      },
+    ],
+    [
+      'of an Ed25519 key with a wrong signature',
+      async () => {
+        const [own, another] = [
+          await open.make(userId, { alg: 'EdDSA' }),
+          await open.make(userId, { alg: 'EdDSA' }),
+        ];
+        return token({ ...own, signer: another.signer }, now());
+      },
+    ],
     [
       'with HS256 and the private key as PEM for a secret',
-      () => hs256(spki().export({ format: 'pem', type: 'pkcs8' })),
+      () => hmac(spki().export({ format: 'pem', type: 'pkcs8' })),
     ],
     [
       'with a key of its own in the header',
@@ -492,6 +515,15 @@ describe('a key', () => {
     await go().catch(() => {});
     await expect(go()).rejects.toMatchObject({ code: 'unauthorized' });
     await held.house.dispose();
+  });
+
+  it('that was disabled on another node is refused here within one poll', async () => {
+    const own = await open.make(userId);
+    expect(await answer(token(own, now()))).toBe('accepted');
+    const other = await open.restart();
+    await other.keys.change(own.keyId, { enabled: false }, OPERATOR);
+    await open.house.pass(SECOND);
+    expect(await answer(token(own, now()))).toBe('unauthorized');
   });
 
   it('is known here at once when it was made on another node', async () => {
