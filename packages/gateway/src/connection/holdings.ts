@@ -17,6 +17,8 @@ interface Held {
   subscription: Subscription | null;
   /** The opening was sent: from then on the subscription's position is the reader's. */
   opened: boolean;
+  /** The request that joined it has been seen to: whatever happens to the stream now, that request does not tell. */
+  answered: boolean;
   /** Where the reader was before its present subscription, if it is to go on from there. */
   since: Position | undefined;
 }
@@ -80,7 +82,7 @@ export class Holdings {
     since: Position | undefined,
   ): OpeningStream {
     const own = channel.audience === 'public' ? { wantKey: key, phrase: null } : { wantKey, phrase };
-    const held: Held = { channel, key, ...own, subscription: null, opened: false, since };
+    const held: Held = { channel, key, ...own, subscription: null, opened: false, answered: false, since };
     const stream = this.#attach(held, encoder);
     this.#held.set(streamId(channel.name, key), held);
     return stream;
@@ -111,7 +113,7 @@ export class Holdings {
       if (!isPrivate(held) || keep(held.channel, held.wantKey, held.key)) continue;
       this.leave(held.channel, held.key);
       // One whose beginning was never sent is answered by whoever waits to send it.
-      if (held.opened || held.since !== undefined) phrases.add(held.phrase);
+      if (held.answered) phrases.add(held.phrase);
     }
     return phrases;
   }
@@ -127,6 +129,7 @@ export class Holdings {
       else {
         subscription.leave();
         held.subscription = null;
+        held.answered = true;
       }
     }
   }
@@ -193,6 +196,7 @@ export class Holdings {
       send() {
         const frames = subscription.opening;
         held.opened = true;
+        held.answered = true;
         outbox.pushAll(frames);
         return frames.length;
       },

@@ -15,6 +15,11 @@ export class Standing {
     return this.#proof;
   }
 
+  /** There is a proof, and its time has not run out. */
+  get lasts(): boolean {
+    return this.#proof !== null && !this.#lapsed;
+  }
+
   /** The proof that a request without one of its own can stand on now. */
   get current(): Authentication | null {
     return this.#lapsed || this.#perRequest ? null : this.#proof;

@@ -80,9 +80,7 @@ export class Subscriptions {
     const streams = this.#holdings.resume(encoder);
     const opened = await Promise.all(streams.map(({ ready }) => ready));
     for (const [index, stream] of streams.entries()) {
-      const sent = await this.#begin(stream);
-      // A snapshot says by itself that it does not join up with what was read before.
-      if (sent === 0 && opened[index]?.recovered === false) this.#host.cut('gap');
+      await this.#begin(stream, opened[index]?.recovered === false ? 'told apart' : 'start');
     }
   }
 
@@ -102,21 +100,27 @@ export class Subscriptions {
     if (over !== null) return this.#host.refuse(phrase, over);
     const { encoder, snapshotFirst } = this.#host.conversation;
     const openings = this.#open(fresh, encoder);
-    const joined = await this.#joined(wants, openings);
+    const places = await this.#places(wants, openings);
     if (this.#host.closed) return;
+    // Access may have ended while the broker was asked, or while the reader was behind.
+    const lost = new Set<Want>();
+    const note = ({ stream, want }: Opening) => stream.state === 'lost' && lost.add(want);
+    openings.forEach(note);
+    const joined = places.filter(({ want }) => !lost.has(want));
     const answer = () =>
       this.#host.say((talk) => talk.subscribed(phrase, joined, this.#holdings.list(this.#host.userId)));
     // Coinbase: snapshots first, then one answer; ETHGas: an answer for each arg, then what it opened.
     if (!snapshotFirst) answer();
-    const lost = new Set<Want>();
-    for (const { stream, want } of openings) {
-      await this.#begin(stream, snapshotFirst);
-      if (stream.state === 'lost') lost.add(want);
+    for (const opening of openings) {
+      await this.#begin(opening.stream, snapshotFirst ? 'hold' : 'start');
+      note(opening);
     }
     if (snapshotFirst) {
       answer();
       for (const { stream } of openings) stream.start();
     }
+    // A want is held whole or not at all: its one answer covers the streams of all accounts.
+    for (const { want, key } of openings) if (lost.has(want)) this.#holdings.leave(want.channel, key);
     for (const { phrase: own } of lost) this.#host.refuse(own, 'unauthorized');
   }
 
@@ -130,7 +134,7 @@ export class Subscriptions {
   }
 
   /** What became of each want, once that is known. If one stream cannot be read, none of the request is held. */
-  async #joined(wants: readonly Want[], openings: readonly Opening[]): Promise<Joined[]> {
+  async #places(wants: readonly Want[], openings: readonly Opening[]): Promise<Joined[]> {
     try {
       const ready = await Promise.all(openings.map(({ stream }) => stream.ready));
       return wants.map((want) => ({
@@ -174,20 +178,21 @@ export class Subscriptions {
    * Sends what opens a stream as one unit once there is room for it, so that a large book cuts nobody off. In
    * the very turn in which there is room: a moment later there may be none, or no right to it.
    *
-   * @returns how many frames were sent; -1 if the stream has been left or paused
+   * @param then `hold` = it is started later; `told apart` = the reader has to see that what follows does not join
+   *   up with what it has: a snapshot says so by itself, and where there is none the connection is cut
    */
-  #begin(stream: OpeningStream, hold = false): Promise<number> {
+  #begin(stream: OpeningStream, then: 'start' | 'hold' | 'told apart'): Promise<void> {
     return new Promise((resolve) => {
       this.#host.outbox.whenClear(() => {
-        if (this.#host.closed || stream.state !== 'open') return resolve(-1);
-        let sent = -1;
+        resolve();
+        if (this.#host.closed || stream.state !== 'open') return;
         try {
-          sent = stream.send();
-          if (!hold) stream.start();
+          const sent = stream.send();
+          if (then === 'told apart' && sent === 0) this.#host.cut('gap');
+          else if (then !== 'hold') stream.start();
         } catch {
           this.#host.cut('fault');
         }
-        resolve(sent);
       });
     });
   }
