@@ -52,8 +52,10 @@ describe('a gateway with a sandbox', () => {
   test('says in one line where everything is, and names files instead of secrets', () => {
     expect(Object.keys(ready)).toEqual(['event', 'rest', 'websocket', 'socketio', 'internal', 'credentials']);
     expect(ready.rest).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
-    const { wallet, admin, backend } = ready.credentials;
-    for (const file of [wallet?.keyFile ?? '', admin.tokenFile, backend.tokenFile]) {
+    const { wallet, apiKey, admin, backend } = ready.credentials;
+    expect(apiKey?.keyFile).toBe(join(folder, 'data', 'cdp_api_key.json'));
+    expect(readFileSync(apiKey?.keyFile ?? '', 'utf8')).toContain(`"name": "${apiKey?.name}"`);
+    for (const file of [wallet?.keyFile ?? '', apiKey?.keyFile ?? '', admin.tokenFile, backend.tokenFile]) {
       expect(statSync(file).mode & 0o777).toBe(0o600);
       expect(started.firstLine).not.toContain(readFileSync(file, 'utf8').trim());
     }
@@ -193,15 +195,20 @@ describe('a gateway', () => {
     }
   });
 
-  test('keeps its demo wallet over a restart', async () => {
+  test('keeps its demo wallet and API key over a restart', async () => {
+    const names = [];
     const addresses = [];
     for (let start = 0; start < 2; start++) {
       const { io, ended, firstLine } = await serve(['--sandbox', '--json', '--data-dir', folder]);
-      addresses.push((JSON.parse(firstLine) as Ready).credentials.wallet?.address);
+      const { credentials } = JSON.parse(firstLine) as Ready;
+      addresses.push(credentials.wallet?.address);
+      names.push(credentials.apiKey?.name);
       io.abort();
       await ended;
     }
     expect(addresses[0]).toBe(addresses[1]);
+    expect(names[0]).toMatch(/^organizations\//);
+    expect(names[0]).toBe(names[1]);
   });
 
   test('without a sandbox has no demo wallet', async () => {

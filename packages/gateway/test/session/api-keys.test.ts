@@ -339,7 +339,7 @@ describe('a rotation', () => {
     const disabled = await create();
     await open.keys.change(disabled.key.keyId, { enabled: false }, OPERATOR);
     const replaced = await create();
-    await open.keys.rotate(replaced.key.keyId, HOUR, owner);
+    await open.keys.rotate(replaced.key.keyId, DAY, owner);
     const expired = await create({ expiresAt: now() + HOUR });
     open.house.clock.advance(HOUR);
     for (const { key } of [disabled, replaced, expired]) {
