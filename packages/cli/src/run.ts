@@ -7,6 +7,7 @@ import { listenCommand } from './commands/listen.ts';
 import { loginCommand } from './commands/login.ts';
 import { logoutCommand } from './commands/logout.ts';
 import { serveCommand } from './commands/serve.ts';
+import { tokenCommand } from './commands/token.ts';
 import { whoamiCommand } from './commands/whoami.ts';
 import { EXIT } from './exit-codes.ts';
 import { type Io, printable } from './io.ts';
@@ -25,6 +26,7 @@ const root = {
     logout: logoutCommand,
     listen: listenCommand,
     key: keyCommand,
+    token: tokenCommand,
     config: configCommand,
   },
 } as unknown as AnyCommand;

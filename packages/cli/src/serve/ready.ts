@@ -11,6 +11,8 @@ export interface Ready {
     wallet?: { address: string; keyFile: string };
     /** `name` is public; what signs is in the file. */
     apiKey?: { name: string; keyFile: string };
+    /** For Socket.IO's `auth.token`, and behind Bearer. */
+    handshakeToken?: { tokenFile: string };
     admin: { tokenFile: string };
     backend: { tokenFile: string };
   };
@@ -47,12 +49,14 @@ export function readyPage(
     `  admin       ${shown(credentials.admin.tokenFile, options.cwd)}`,
     `  backend     ${shown(credentials.backend.tokenFile, options.cwd)}`,
   ];
-  const { wallet, apiKey } = credentials;
+  const { wallet, apiKey, handshakeToken } = credentials;
   if (wallet)
     lines.push(
       `  wallet      ${wallet.address}  (key in ${shown(wallet.keyFile, options.cwd)}, for trying only)`,
     );
   if (apiKey) lines.push(`  API key     ${shown(apiKey.keyFile, options.cwd)}  (${apiKey.name})`);
+  if (handshakeToken)
+    lines.push(`  token       ${shown(handshakeToken.tokenFile, options.cwd)}  (for Socket.IO, auth.token)`);
   lines.push('', 'In another terminal:', '');
   if (wallet)
     lines.push(`  ${program} login --url ${rest} --key-file ${shown(wallet.keyFile, options.cwd)} --save`);

@@ -14,6 +14,7 @@ import { composeConfig } from '../config-sources.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Io } from '../io.ts';
 import { demoKey } from './demo-key.ts';
+import { demoToken } from './demo-token.ts';
 import { demoWallet } from './demo-wallet.ts';
 import { type Ready, readyLine, readyPage } from './ready.ts';
 import { startFailure } from './start-failure.ts';
@@ -96,12 +97,21 @@ async function start(
     const backendToken = readFileSync(backend.tokenFile, 'utf8').trim();
     await sandbox.start({ internalUrl: urls.internal, backendToken });
   }
+  let handshakeToken: { tokenFile: string } | undefined;
   let apiKey: Awaited<ReturnType<typeof demoKey>> | undefined;
   if (wallet) {
     const bearer = readFileSync(admin.tokenFile, 'utf8').trim();
-    apiKey = await demoKey(dataDir, { origin: urls.internal, bearer }, wallet.address);
+    const operator = { origin: urls.internal, bearer };
+    apiKey = await demoKey(dataDir, operator, wallet.address);
+    handshakeToken = await demoToken(dataDir, urls.rest, operator, wallet.address);
   }
-  const credentials = { ...(wallet ? { wallet } : {}), ...(apiKey ? { apiKey } : {}), admin, backend };
+  const credentials = {
+    ...(wallet ? { wallet } : {}),
+    ...(apiKey ? { apiKey } : {}),
+    ...(handshakeToken ? { handshakeToken } : {}),
+    admin,
+    backend,
+  };
   const { rest, websocket, socketio, internal } = urls;
   return { ready: { rest, websocket, socketio, internal, credentials }, gateway };
 }

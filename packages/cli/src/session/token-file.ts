@@ -1,0 +1,35 @@
+/** A file of one token that only its owner may read. */
+import { closeSync, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { CliError } from '../cli-error.ts';
+
+export interface TokenFile {
+  write(token: string): void;
+  /** Closes the file, and removes it if nothing was written. */
+  release(): void;
+}
+
+/** Makes the file, empty as yet. @throws CliError if it exists or cannot be made */
+export function reserveTokenFile(path: string): TokenFile {
+  let file: number;
+  try {
+    file = openSync(path, 'wx', 0o600);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new CliError(
+      'config',
+      code === 'EEXIST' ? `${path} exists already` : `cannot make ${path}: ${code}`,
+    );
+  }
+  let written = false;
+  return {
+    write(token) {
+      writeSync(file, `${token}\n`);
+      fsyncSync(file);
+      written = true;
+    },
+    release() {
+      closeSync(file);
+      if (!written) unlinkSync(path);
+    },
+  };
+}
