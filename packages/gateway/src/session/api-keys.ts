@@ -2,37 +2,20 @@
  * API keys as their owners see them: made, listed, changed, replaced, ended. The private half of a key that is
  * made here is given to its owner once and never kept (seed 003; requirements R24 to R26).
  */
-import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { Refusal } from '@countersign/protocol';
-import {
-  importRegistrableKey,
-  type PublicJwk,
-  parseCompact,
-  publicJwk,
-  TokenError,
-  thumbprint,
-} from '@countersign/tokens';
-import { publicKeyObject, verifyParsed } from '@countersign/tokens/node';
 import { problemWithBlock } from '../operations/address.ts';
 import type { Clock } from '../operations/clock.ts';
 import type { ApiKey, Change, Store } from '../store/store.ts';
 import type { AccessChanges } from './access-changes.ts';
+import { type KeyOrigin, keyMaterial } from './api-key-material.ts';
 
 export type Scope = ApiKey['scopes'][number];
 
 /** What an owner or operator may choose about a key. */
-export interface KeyWish {
+export interface KeyWish extends KeyOrigin {
   /** Shown in lists; 1 to 64 characters. */
   nickname: string;
-  /** Algorithm of a key that is made here. Default `ES256`. */
-  alg?: ApiKey['alg'];
-  /** Bring your own: PEM, JWK (object or text), raw Ed25519 (hex or base64). Absent: a pair is made here. */
-  publicKey?: string | object;
-  /**
-   * Proof that whoever registers `publicKey` holds its private half: a compact JWS over
-   * `{"purpose":"countersign api key","userId":N,"iat":seconds}`, at most five minutes old.
-   */
-  proof?: string;
   scopes: Scope[];
   /** Overrides the owner's tier. Only an operator may set it. */
   tier?: string | null;
@@ -94,8 +77,6 @@ const SCOPE_NAMES: readonly Scope[] = ['view', 'trade', 'transfer'];
 const MAX_KEYS_PER_USER = 100;
 const MAX_BLOCKS = 64;
 const MAX_OVERLAP = 30 * 86_400_000;
-const PROOF_PURPOSE = 'countersign api key';
-const PROOF_LIFE = 300;
 
 export function createApiKeys({
   store,
@@ -151,7 +132,7 @@ export function createApiKeys({
       const live = await store.apiKeys.listByUser(userId);
       if (live.length >= MAX_KEYS_PER_USER) throw invalid(`a user may have ${MAX_KEYS_PER_USER} keys`);
     }
-    const { alg, jwk, print, privateKey } = material(wish, userId, by.owner !== null, clock.now() / 1000);
+    const { alg, jwk, print, privateKey } = keyMaterial(wish, userId, by.owner !== null, clock.now() / 1000);
     const keyId = uuid(random(16));
     const key: ApiKey = {
       name: `organizations/${organisation(issuer, userId)}/apiKeys/${keyId}`,
@@ -256,68 +237,6 @@ function checkWish(wish: KeyWish): Checked {
   }
   if (replay !== 'reuse' && replay !== 'strict') throw invalid('replay must be reuse or strict');
   return { nickname, scopes: [...new Set(scopes)], allowedIps: allowedIps.map(String), expiresAt, replay };
-}
-
-interface Material {
-  alg: ApiKey['alg'];
-  jwk: PublicJwk;
-  print: string;
-  privateKey: string | null;
-}
-
-function material(wish: KeyWish, userId: number, needsProof: boolean, now: number): Material {
-  if (wish.publicKey === undefined) return generate(wish.alg ?? 'ES256');
-  try {
-    const { alg, jwk, thumbprint: print } = importRegistrableKey(wish.publicKey);
-    // R24: the owner shows possession; an operator vouches for whoever handed the key in.
-    if (needsProof) checkProof(wish.proof, alg, jwk, userId, now);
-    return { alg, jwk, print, privateKey: null };
-  } catch (error) {
-    if (!(error instanceof TokenError)) throw error;
-    throw invalid(`publicKey or proof: ${error.message}`);
-  }
-}
-
-function generate(alg: ApiKey['alg']): Material {
-  if (alg !== 'ES256' && alg !== 'EdDSA') throw invalid('alg must be ES256 or EdDSA');
-  // SEC1 below for P-256, because Go's sample in seed 003 reads nothing else.
-  const pair: { publicKey: KeyObject; privateKey: KeyObject } =
-    alg === 'ES256' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : generateKeyPairSync('ed25519');
-  const jwk = publicJwk(pair.publicKey.export({ format: 'jwk' }) as unknown as PublicJwk);
-  const { privateKey } = pair;
-  return {
-    alg,
-    jwk,
-    print: thumbprint(jwk),
-    privateKey:
-      alg === 'ES256'
-        ? String(privateKey.export({ format: 'pem', type: 'sec1' }))
-        : seedAndPublic(privateKey),
-  };
-}
-
-/** What most clients read of an Ed25519 key (wire facts coinbase 3, "Key formats"): no PEM, both halves in base64. */
-function seedAndPublic(privateKey: KeyObject): string {
-  const { d = '', x = '' } = privateKey.export({ format: 'jwk' });
-  return Buffer.concat([Buffer.from(d, 'base64url'), Buffer.from(x, 'base64url')]).toString('base64');
-}
-
-function checkProof(
-  proof: string | undefined,
-  alg: ApiKey['alg'],
-  jwk: PublicJwk,
-  userId: number,
-  now: number,
-): void {
-  if (typeof proof !== 'string')
-    throw invalid('proof is missing: sign the registration with the private key');
-  const parsed = parseCompact(proof);
-  verifyParsed(parsed, { alg, key: publicKeyObject(jwk) });
-  const { purpose, userId: signedFor, iat } = parsed.claims;
-  const fresh = typeof iat === 'number' && Math.abs(now - iat) <= PROOF_LIFE;
-  if (purpose !== PROOF_PURPOSE || signedFor !== userId || !fresh) {
-    throw invalid('proof does not fit: purpose, userId and a fresh iat must be signed');
-  }
 }
 
 /** RFC 9562 section 5.4: version 4, from 122 random bits. */
