@@ -2,7 +2,7 @@
  * Puts a gateway together: what is opened in which order, how it starts, drains and closes. No rule about
  * access, tokens or streams lives here.
  */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CHAINWORKS_REQUESTS, CLOSE, Refusal } from '@countersign/protocol';
@@ -11,6 +11,7 @@ import { createLimits } from './access/limits.ts';
 import { createAdministration } from './backend/administration.ts';
 import { createForwarder } from './backend/forward.ts';
 import { createPublisher } from './backend/publish.ts';
+import { createRouteTable } from './backend/routes.ts';
 import { createIdentitySigner } from './backend/venue-identity.ts';
 import { createMemoryBroker } from './broker/memory.ts';
 import { ConnectionRegistry } from './connection/registry.ts';
@@ -78,6 +79,8 @@ export interface GatewayOptions {
 }
 
 const QUERIES_IN_FLIGHT = 32;
+/** Values of the gauge. */
+const CIRCUIT = { closed: 0, 'half-open': 1, open: 2 } as const;
 const REQUESTS: ReadonlyMap<string, Permission> = new Map(
   CHAINWORKS_REQUESTS.map(({ event, permission }) => [event, permission]),
 );
@@ -198,6 +201,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     refused: (kind, tier) => metrics.rateLimited.inc({ kind, tier }),
   });
 
+  const routes = createRouteTable(config.routes);
   const forwarder =
     config.venue.url === null
       ? null
@@ -206,6 +210,12 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
           timeoutMs: config.venue.timeoutMs,
           clock,
           signIdentity: createIdentitySigner({ signingKeys, clock, issuer: config.issuer }),
+          routes,
+          breaker: config.venue.breaker,
+          circuit: (service, state) => {
+            metrics.venueCircuit.set({ service }, CIRCUIT[state]);
+            log.warn({ event: 'venue.circuit', service, state }, 'circuit');
+          },
           observe: ({ kind, outcome, seconds }) => metrics.venueDuration.observe({ kind, outcome }, seconds),
         });
 
@@ -219,12 +229,15 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     signingKeys,
     limits,
     venue: forwarder,
+    routes,
     clock,
     log,
     observe: httpObserver(metrics, 'public'),
     refused: refusalCounter(metrics, 'public'),
   });
 
+  const costOf: ConnectionServices['meter']['costOf'] = (command) =>
+    (command.kind === 'query' ? routes.query(command.query) : routes.event(command.request)) ?? { weight: 1 };
   const productChannels = [...channels.values()].filter(({ keyedBy }) => keyedBy === 'product');
   const services: ConnectionServices = {
     hub,
@@ -243,7 +256,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
       const proof = authenticator.bearer(token, { door: 'websocket', address, source });
       return proof instanceof Promise ? proof.then((later) => ({ ...later, asOf })) : { ...proof, asOf };
     },
-    meter: { limits, weights: config.limits.weights, costOf: () => ({ weight: 1 }) },
+    meter: { limits, weights: config.limits.weights, costOf },
     roomFor: (who) => {
       const { connections, subscriptions } = limits.tierOf(who);
       const held = registry.heldBy(who.userId);
@@ -254,12 +267,16 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     },
     changesApplied: () => changes.position(),
     principal: principalOf,
-    query(name, args, who) {
+    // Async, because without a venue both must reject, not throw.
+    async query(name, args, who) {
       if (forwarder === null) throw new Refusal('unavailable', 'no venue is configured');
       return forwarder.query(name, args, who);
     },
-    permissionFor: (request) => REQUESTS.get(request),
-    request(name, args, who) {
+    permissionFor: (request) => {
+      const route = routes.event(request);
+      return route === undefined ? REQUESTS.get(request) : route.permission;
+    },
+    async request(name, args, who) {
       if (forwarder === null || who === null) throw new Refusal('unavailable', 'no venue is configured');
       return forwarder.event(name, args, who);
     },
@@ -357,7 +374,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
       draining: () => state === 'draining',
       checks: {
         store: store.probe,
-        broker: brokerRoundTrip(broker, clock, Math.random),
+        broker: brokerRoundTrip(broker, clock, () => randomInt(2 ** 47) / 2 ** 47),
         streams: createStreamProbe({ hub, broker, clock, node: randomBytes(8).toString('hex') }),
       },
       facts: () => ({ changes: changes.position(), connections: registry.size }),

@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CLOSE, type CloseCode, ERRORS, Refusal } from '@countersign/protocol';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { admitHandshake, requireRoom } from '../connection/admission.ts';
 import { Connection } from '../connection/connection.ts';
 import type { ConnectionRegistry } from '../connection/registry.ts';
 import type { ConnectionServices, Peer, Proof } from '../connection/services.ts';
@@ -18,6 +19,7 @@ import type { Flusher } from '../streams/flusher.ts';
 import { createOutbox } from '../streams/outbox.ts';
 import { socketSink } from '../streams/socket-sink.ts';
 import { textFrame } from '../streams/text-frame.ts';
+import type { FaultSimulator, Faults } from './faults/simulator.ts';
 import type { OriginCheck } from './origin.ts';
 import type { Sources } from './source.ts';
 import { SourceCounter } from './source-counter.ts';
@@ -32,6 +34,7 @@ export interface WebSocketDoorOptions {
   services: ConnectionServices;
   sources: Sources;
   originAllowed: OriginCheck;
+  faults: FaultSimulator;
   /** Verifies a Bearer token of the upgrade request. Throws `Refusal`. */
   authenticate(token: string, peer: Peer): Proof | Promise<Proof>;
   log: { info(entry: object, message: string): void };
@@ -110,24 +113,28 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
     if (!PATHS.has(pathOf(request))) throw new Refusal('not_found', 'no WebSocket is served there');
     if (!accepting) throw new Refusal('unavailable', 'draining', { retryAfter: 1 });
     if (!options.originAllowed(request)) throw new Refusal('origin_refused', 'origin');
+    const faults = options.faults.of(request.url ?? '');
     const peer: Peer = {
       id: randomBytes(4).toString('hex'),
       door: 'websocket',
       address: sources.address(request),
       source: sources.source(request),
       since: clock.now(),
+      showsLimits: /[?&]limits=true(?:&|$)/.test(request.url ?? ''),
     };
     const { source } = peer;
     if (!perSource.enter(source))
       throw new Refusal('rate_limited', 'connections per source', { retryAfter: 5 });
     socket.once('close', () => perSource.leave(source));
     const token = bearer(request);
+    await admitHandshake(services, source, token !== null);
     const proof = token === null ? null : await options.authenticate(token, peer);
     if (socket.destroyed) return;
-    wss.handleUpgrade(request, socket, head, (ws) => open(ws, socket, peer, proof));
+    if (proof !== null) requireRoom(services, proof.principal);
+    wss.handleUpgrade(request, socket, head, (ws) => open(ws, socket, peer, proof, faults));
   }
 
-  function open(ws: WebSocket, socket: Socket, peer: Peer, proof: Proof | null): void {
+  function open(ws: WebSocket, socket: Socket, peer: Peer, proof: Proof | null, faults: Faults | null): void {
     socket.setNoDelay(true);
     // Frames go straight to the upgraded socket: `ws` would build a header for each receiver of each message, and
     // without compression nothing stands between two whole frames (docs/decisions).
@@ -147,7 +154,10 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
       },
       terminate: () => ws.terminate(),
     };
-    const connection = new Connection(peer, transport, services, proof);
+    const whole = { transport, services, proof };
+    const parts = faults?.into(whole) ?? whole;
+    const connection = new Connection(peer, parts.transport, parts.services, parts.proof);
+    faults?.begin(connection);
     const now = clock.monotonic();
     const entry: Live = {
       socket: ws,

@@ -3,7 +3,7 @@
  * is looked up instead. Labels are small closed sets: never a user, a token or a URL.
  */
 import { ERRORS, type ErrorCode } from '@countersign/protocol';
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -16,6 +16,8 @@ export function createMetrics({ defaults = true }: { defaults?: boolean } = {}) 
   const name = (short: string) => `countersign_${short}`;
   const counter = <L extends string>(short: string, help: string, labelNames: readonly L[] = []) =>
     new Counter({ name: name(short), help, labelNames, registers });
+  const gauge = <L extends string>(short: string, help: string, labelNames: readonly L[] = []) =>
+    new Gauge({ name: name(short), help, labelNames, registers });
   const seconds = <L extends string>(short: string, help: string, labelNames: readonly L[] = []) =>
     new Histogram({ name: name(short), help, labelNames, registers, buckets: FAST });
 
@@ -70,6 +72,12 @@ export function createMetrics({ defaults = true }: { defaults?: boolean } = {}) 
     bytesSent: counter('sent_bytes_total', 'Bytes written to sockets', ['door']),
     framesSent: counter('sent_frames_total', 'Frames written to sockets', ['door']),
 
+    venueCircuit: new Gauge({
+      name: name('venue_circuit_state'),
+      help: 'Services of the venue: 0 in use, 1 being tried, 2 left alone',
+      labelNames: ['service'],
+      registers,
+    }),
     venueDuration: seconds('venue_request_duration_seconds', 'Calls to the venue', ['kind', 'outcome']),
     storeErrors: counter('store_errors_total', 'Calls to the store that failed'),
     brokerErrors: counter('broker_errors_total', 'Calls to the broker that failed'),

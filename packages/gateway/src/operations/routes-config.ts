@@ -57,6 +57,11 @@ export const routeSchema = z
     stream: z.boolean().default(false),
   })
   .refine((route) => !(route.public && route.permission !== null), 'a public route cannot need a permission')
-  .refine((route) => !route.stream || route.match.rest !== undefined, '"stream" is for REST routes');
+  .refine((route) => !route.stream || route.match.rest !== undefined, '"stream" is for REST routes')
+  .refine(
+    ({ match, permission }) =>
+      match.query === undefined || permission === null || permission === 'account_updates',
+    'a query that is not public needs account_updates and nothing else',
+  );
 
 export type RouteConfig = z.output<typeof routeSchema>;

@@ -3,6 +3,7 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { Refusal } from '@countersign/protocol';
 import { pino } from 'pino';
 import type { Charged } from '../../src/access/budget.ts';
+import { createRouteTable } from '../../src/backend/routes.ts';
 import { createHttpDoor, type HttpDoor, type HttpDoorOptions } from '../../src/doors/http/server.ts';
 import { systemClock } from '../../src/operations/clock.ts';
 import { type ConfigInput, parseConfig } from '../../src/operations/config.ts';
@@ -174,6 +175,7 @@ export async function openDoor(
     signingKeys: { jwks: () => ({ keys: [{ kty: 'EC', crv: 'P-256' }] }) },
     limits: { charge: () => null, foresee: () => null },
     venue: null,
+    routes: createRouteTable(parseConfig(input ?? {}).routes),
     clock: systemClock,
     log: pino({ level: 'silent' }),
     ...services,

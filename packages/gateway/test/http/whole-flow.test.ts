@@ -1,6 +1,7 @@
 /** The door over the real session services and a real SQLite file. */
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createRouteTable } from '../../src/backend/routes.ts';
 import { createHttpDoor, type HttpDoor } from '../../src/doors/http/server.ts';
 import { type House, MINUTE, openHouse, wallet } from '../session/support.ts';
 import { type Answer, type AskOptions, ask } from './door.ts';
@@ -16,6 +17,7 @@ beforeAll(async () => {
     ...house,
     profiles: house.store.users,
     limits: { charge: () => null, foresee: () => null },
+    routes: createRouteTable([]),
     venue: null,
     log: pino({ level: 'silent' }),
   });

@@ -4,6 +4,7 @@
  */
 import { ERRORS, type ErrorCode, Refusal } from '@countersign/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { RestRoute } from '../../backend/routes.ts';
 import type { Clock } from '../../operations/clock.ts';
 import type { Permission, Principal } from '../../session/principal.ts';
 import { JSON_TYPE, retrySeconds } from './answers.ts';
@@ -12,12 +13,16 @@ import { createGuard, type Identify, principalOf } from './guard.ts';
 import { queryText } from './params.ts';
 import type { VenueService } from './services.ts';
 import { require } from './user-routes.ts';
+import { useVenueRoutes } from './venue-routes.ts';
 
 export interface BrokerageRouteServices {
   charge: ChargeRequest;
   identify: Identify;
   venue: VenueService | null;
   clock: Clock;
+  /** Configured routes of this API, without its prefix. */
+  routes: readonly RestRoute[];
+  bodyLimit: number;
   refusalOf(error: unknown, request: FastifyRequest): Refusal;
 }
 
@@ -30,7 +35,7 @@ export function useBrokerageRoutes(fastify: FastifyInstance, services: Brokerage
   async function passOn(request: FastifyRequest, reply: FastifyReply) {
     if (venue === null) throw new Refusal('unavailable', 'no venue is configured', { retryAfter: 30 });
     const url = request.raw.url ?? '/';
-    const { status, body } = await venue.rest({
+    const answer = await venue.rest({
       method: request.method,
       path: url.split('?', 1)[0]!,
       query: queryText(url),
@@ -38,14 +43,10 @@ export function useBrokerageRoutes(fastify: FastifyInstance, services: Brokerage
       principal: request.authentication?.principal ?? null,
       requestId: request.id,
     });
-    // A venue that does not believe the gateway is no fault of the client's token.
-    if (status === 401 || status >= 500) throw new Refusal('unavailable', `the venue answered ${status}`);
-    if (status >= 400 && !inOwnWords(body)) throw reworded(status, body);
-    return reply
-      .code(status)
-      .header('content-type', JSON_TYPE)
-      .send(JSON.stringify(body ?? {}));
+    return sendAnswer(reply, answer);
   }
+
+  useVenueRoutes(fastify, services.routes, { ...services, answer: sendAnswer });
 
   fastify.get('/time', async () => {
     const now = clock.now();
@@ -102,6 +103,16 @@ export function useBrokerageRoutes(fastify: FastifyInstance, services: Brokerage
       },
     });
   });
+}
+
+function sendAnswer(reply: FastifyReply, { status, body }: { status: number; body: unknown }): FastifyReply {
+  // A venue that does not believe the gateway is no fault of the client's token.
+  if (status === 401 || status >= 500) throw new Refusal('unavailable', `the venue answered ${status}`);
+  if (status >= 400 && !inOwnWords(body)) throw reworded(status, body);
+  return reply
+    .code(status)
+    .header('content-type', JSON_TYPE)
+    .send(JSON.stringify(body ?? {}));
 }
 
 const rest = (request: FastifyRequest): string => (request.params as { '*': string })['*'];

@@ -2,6 +2,7 @@
 import type { Server } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import type { RouteTable } from '../../backend/routes.ts';
 import type { Clock } from '../../operations/clock.ts';
 import type { Config } from '../../operations/config.ts';
 import type { ApiKeys } from '../../session/api-keys.ts';
@@ -16,7 +17,7 @@ import { createIdentify } from './guard.ts';
 import { useKeyRoutes } from './key-routes.ts';
 import { createListener, type ListenerOptions } from './listener.ts';
 import { useLoginRoutes } from './login-routes.ts';
-import { usePublicRoutes, useRootRoutes, useValidatorRoutes } from './public-routes.ts';
+import { useRootRoutes } from './public-routes.ts';
 import type {
   AuthenticatorService,
   KeySetService,
@@ -26,6 +27,8 @@ import type {
   VenueService,
 } from './services.ts';
 import { useUserRoutes } from './user-routes.ts';
+import { sendVenueAnswer } from './venue-answer.ts';
+import { useVenueRoutes } from './venue-routes.ts';
 
 export interface HttpDoorOptions {
   config: Pick<Config, 'host' | 'port' | 'http' | 'tokens'>;
@@ -39,6 +42,8 @@ export interface HttpDoorOptions {
   limits: LimitService;
   /** Null where no venue is configured: public data is then unavailable, and private lists are empty. */
   venue: VenueService | null;
+  /** What goes to the venue as it is. */
+  routes: Pick<RouteTable, 'rest'>;
   clock: Clock;
   log: Logger;
   /** Default: those of the requirements. */
@@ -57,6 +62,7 @@ export interface HttpDoor {
 
 /** The same routes answer under both: clients disagree about the base URL (wire facts 1.10). */
 const PREFIXES = ['/v1', '/api/v1'];
+const BROKERAGE = '/api/v3/brokerage';
 
 export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
   const { config, sessions, limits, venue, clock, log } = options;
@@ -96,13 +102,28 @@ export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
       },
       { prefix },
     );
-    fastify.register(async (scope) => usePublicRoutes(scope, shared), { prefix });
-    fastify.register(async (scope) => useValidatorRoutes(scope, shared), { prefix });
+  }
+  const passed = { charge, identify, venue, bodyLimit: config.http.bodyLimit };
+  const beginning = (start: string) => options.routes.rest.filter(({ path }) => path.startsWith(start));
+  const brokerage = beginning(`${BROKERAGE}/`);
+  for (const prefix of ['', '/api']) {
+    const routes =
+      prefix === '' ? options.routes.rest.filter((one) => !brokerage.includes(one)) : beginning('/v1/');
+    fastify.register(async (scope) => useVenueRoutes(scope, routes, { ...passed, answer: sendVenueAnswer }), {
+      prefix,
+    });
   }
   fastify.register(
-    async (scope) => useBrokerageRoutes(scope, { ...shared, clock, refusalOf: listener.refusalOf }),
+    async (scope) =>
+      useBrokerageRoutes(scope, {
+        ...shared,
+        clock,
+        refusalOf: listener.refusalOf,
+        routes: brokerage.map((one) => ({ ...one, path: one.path.slice(BROKERAGE.length) })),
+        bodyLimit: config.http.bodyLimit,
+      }),
     {
-      prefix: '/api/v3/brokerage',
+      prefix: BROKERAGE,
     },
   );
   return listener;

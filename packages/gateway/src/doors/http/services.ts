@@ -36,4 +36,4 @@ export interface KeySetService {
 export type LimitService = Pick<Limits, 'charge' | 'foresee'>;
 
 /** @throws Refusal `upstream_timeout` or `unavailable` */
-export type VenueService = Pick<Forwarder, 'rest'>;
+export type VenueService = Pick<Forwarder, 'rest' | 'stream'>;
