@@ -1,5 +1,5 @@
 /** Sends publications to the gateway in order, one request at a time, and does not give up while it is down. */
-import { randomUUID } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
 import { kindOf, type Publication } from '../publication.ts';
@@ -18,7 +18,7 @@ export interface PublisherOptions extends Gateway {
   log: Log;
   /** What a gateway that may have lost everything is told once it answers again. */
   snapshot(): readonly Publication[];
-  /** 0 <= n < 1; spreads retries. Default `Math.random`. */
+  /** 0 <= n < 1; spreads retries. Default: the system's. */
   random?: () => number;
 }
 
@@ -48,7 +48,7 @@ type Outcome =
 
 export function createPublisher(options: PublisherOptions): Publisher {
   const { clock, log } = options;
-  const random = options.random ?? Math.random;
+  const random = options.random ?? (() => randomInt(2 ** 47) / 2 ** 47);
   const backlog = new Backlog();
   const stop = new AbortController();
   const address = `${options.internalUrl.replace(/\/$/, '')}/backend/v1/publish`;
