@@ -9,7 +9,7 @@ export const isSocketIo = (request: IncomingMessage): boolean =>
 /** Answers an upgrade request with an HTTP error and closes the connection. */
 export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
   const { status } = ERRORS[refusal.code];
-  const body = JSON.stringify(errorBody(refusal.code));
+  const body = JSON.stringify(errorBody(refusal.code, refusal.message));
   const headers = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
     'Connection: close',

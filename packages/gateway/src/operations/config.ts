@@ -171,6 +171,18 @@ export const configSchema = z.strictObject({
   /** Ways to the venue's services, before those that are shipped (`backend/routes.ts`). */
   routes: z.array(routeSchema).max(1000).default([]),
 
+  sandbox: z.prefault(
+    z.strictObject({
+      /** Connections may ask for faults (docs/guides/fault-simulator.md). Never where people trade. */
+      faults: z.boolean().default(false),
+      /** Faults that every WebSocket connection has which names none itself. */
+      everywhere: z.string().max(512).default(''),
+      /** Seed of the faults where a connection gives none; empty = another one for each. */
+      seed: z.string().max(64).default(''),
+    }),
+    {},
+  ),
+
   drain: z.prefault(
     z.strictObject({
       /** Seconds over which connections are closed on SIGTERM, and the most the whole drain may take. */

@@ -17,7 +17,8 @@ const FIELDS: ReadonlySet<string> = new Set([
   ...['method', 'route', 'status', 'channel', 'stream', 'epoch', 'sequence', 'protocol', 'origin', 'chainId'],
   // Where it listens and keeps its data; how much and how long.
   ...['host', 'port', 'url', 'path', 'dataDir', 'at', 'ms', 'seconds', 'count', 'limit', 'bytes', 'level'],
-  ...['lag', 'connections', 'sessions', 'publications', 'dropped', 'unlisted'],
+  ...['lag', 'connections', 'sessions', 'refreshTokens', 'publications', 'dropped', 'faults', 'seed'],
+  ...['service', 'state', 'unlisted'],
 ]);
 
 const LONGEST_TEXT = 512;

@@ -33,6 +33,7 @@ async function door(
         calls.push(call);
         return answer();
       },
+      stream: () => Promise.reject(new Refusal('unavailable', 'balances are no stream')),
     },
     authenticator: {
       bearer: (token) => {
