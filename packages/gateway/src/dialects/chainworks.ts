@@ -9,6 +9,7 @@ import { chainworksEncoder } from './chainworks-encoder.ts';
 import { ackPacket, eventPacket } from './chainworks-packet.ts';
 import { asChainworksPhrase, parseChainworks } from './chainworks-parse.ts';
 import type { Conversation, Dialect, Holding, Joined, Phrase, Want } from './dialect.ts';
+import { withLimits } from './limits-member.ts';
 import { positionText } from './read-json.ts';
 
 /** @param channels every channel that may be subscribed to */
@@ -46,6 +47,8 @@ function openConversation(channels: ChannelTable): Conversation {
   return {
     encoder: chainworksEncoder,
     snapshotFirst: false,
+    // The documented replies have two members; who wants to see more says so when connecting.
+    metered: (answer, allowance, asked) => (asked ? withLimits(answer, allowance) : answer),
     parse: (packet) => parseChainworks(packet, channels),
 
     loggedIn: (phrase, { principal: { userId, permissions, tier } }) => [

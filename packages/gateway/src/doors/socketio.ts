@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream';
 import { CLOSE, type CloseCode, ERRORS, Refusal } from '@countersign/protocol';
 import type { FastifyInstance } from 'fastify';
 import { type Socket, Server as SocketIoServer } from 'socket.io';
+import { admitHandshake, requireRoom } from '../connection/admission.ts';
 import { Connection } from '../connection/connection.ts';
 import type { ConnectionRegistry } from '../connection/registry.ts';
 import type { ConnectionServices, Peer, Proof } from '../connection/services.ts';
@@ -28,7 +29,7 @@ import { Decoder, Encoder, PACKET } from './socketio/parser.ts';
 import { webSocketEngine } from './socketio/web-socket-engine.ts';
 import type { Sources } from './source.ts';
 import { SourceCounter } from './source-counter.ts';
-import { isSocketIo, refuseUpgrade } from './upgrade.ts';
+import { asksForLimits, isSocketIo, refuseUpgrade } from './upgrade.ts';
 
 export interface SocketIoDoorOptions {
   server: Server;
@@ -118,6 +119,7 @@ export function createSocketIoDoor(options: SocketIoDoorOptions): SocketIoDoor {
       address: sources.address(request),
       source: sources.source(request),
       since: clock.now(),
+      showsLimits: asksForLimits(request),
     };
   }
 
@@ -156,14 +158,20 @@ export function createSocketIoDoor(options: SocketIoDoorOptions): SocketIoDoor {
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     if (!isSocketIo(request)) return;
     socket.on('error', () => socket.destroy());
-    try {
-      admit(request);
-      if (sidOf(request) === null) enter(request, socket);
-      engine.handleUpgrade(request as never, socket as never, head);
-    } catch (error) {
-      refuseUpgrade(socket, refused(request, error));
-    }
+    admitted(request)
+      .then(() => {
+        if (socket.destroyed) return;
+        if (sidOf(request) === null) enter(request, socket);
+        engine.handleUpgrade(request as never, socket as never, head);
+      })
+      .catch((error: unknown) => refuseUpgrade(socket, refused(request, error)));
   };
+
+  /** {@link admit}, and counts a handshake that begins (R27). @throws Refusal, by the promise */
+  async function admitted(request: IncomingMessage): Promise<void> {
+    admit(request);
+    if (sidOf(request) === null) await admitHandshake(services, sources.source(request), true);
+  }
 
   options.fastify.all('/socket.io/', {
     // Before the body is read: with polling, it is Engine.IO's.
@@ -174,13 +182,13 @@ export function createSocketIoDoor(options: SocketIoDoorOptions): SocketIoDoor {
           .send({ code: 0, message: 'Transport unknown: connect with transports: ["websocket"]' });
         return;
       }
-      try {
-        admit(request.raw);
-      } catch (error) {
-        return done(refused(request.raw, error));
-      }
-      reply.hijack();
-      engine.handleRequest(request.raw as never, reply.raw);
+      admitted(request.raw).then(
+        () => {
+          reply.hijack();
+          engine.handleRequest(request.raw as never, reply.raw);
+        },
+        (error: unknown) => done(refused(request.raw, error)),
+      );
     },
     handler: () => {},
   });
@@ -205,21 +213,22 @@ export function createSocketIoDoor(options: SocketIoDoorOptions): SocketIoDoor {
   io.use((client, next) => {
     const { request } = client;
     const peer = peerOf(request);
-    options.checkHandshake(request, client.handshake.auth, peer).then(
-      (proof) => {
+    options
+      .checkHandshake(request, client.handshake.auth, peer)
+      .then((proof) => {
+        requireRoom(services, proof.principal);
         client.data.peer = peer;
         client.data.proof = proof;
         next();
-      },
-      (error: unknown) => {
+      })
+      .catch((error: unknown) => {
         const refusal = refused(request, error);
         const final = isFinal(refusal) || refusal.code === 'rate_limited';
         // JavaScript clients never try again after an answer: what may pass in a moment gets none.
         if (!final) client.conn.close();
         next(new ConnectRefused(refusal));
         if (final) clock.after(REFUSED_LINGER, () => client.conn.close());
-      },
-    );
+      });
   });
 
   io.on('connection', (client) => {

@@ -6,6 +6,10 @@ import { ERRORS, errorBody, type Refusal } from '@countersign/protocol';
 export const isSocketIo = (request: IncomingMessage): boolean =>
   /^\/socket\.io(\/|\?|$)/.test(request.url ?? '');
 
+/** True if the address says `limits=true`: the peer wants to see its budget in every answer. */
+export const asksForLimits = (request: IncomingMessage): boolean =>
+  /[?&]limits=true(?:&|$)/.test(request.url ?? '');
+
 /** Answers an upgrade request with an HTTP error and closes the connection. */
 export function refuseUpgrade(socket: Duplex, refusal: Refusal): void {
   const { status } = ERRORS[refusal.code];

@@ -23,7 +23,7 @@ import type { FaultSimulator, Faults } from './faults/simulator.ts';
 import type { OriginCheck } from './origin.ts';
 import type { Sources } from './source.ts';
 import { SourceCounter } from './source-counter.ts';
-import { isSocketIo, refuseUpgrade } from './upgrade.ts';
+import { asksForLimits, isSocketIo, refuseUpgrade } from './upgrade.ts';
 
 export interface WebSocketDoorOptions {
   server: Server;
@@ -120,7 +120,7 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
       address: sources.address(request),
       source: sources.source(request),
       since: clock.now(),
-      showsLimits: /[?&]limits=true(?:&|$)/.test(request.url ?? ''),
+      showsLimits: asksForLimits(request),
     };
     const { source } = peer;
     if (!perSource.enter(source))
