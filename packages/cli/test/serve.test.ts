@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import { EXIT } from '../src/exit-codes.ts';
 import { run } from '../src/run.ts';
 import type { Ready } from '../src/serve/ready.ts';
@@ -147,6 +148,22 @@ describe('a gateway with a sandbox', () => {
     expect(err[0]).toMatch(/refused \(400\)/);
   });
 
+  test('makes faults for who asks for them, the same ones for the same seed', async () => {
+    const listen = ['listen', '--url', ready.rest, '--channel', 'heartbeats', '--count', '1'];
+    const wrong = await countersign([...listen, '--faults', 'drop:2']);
+    expect(wrong.code).toBe(EXIT.refused.code);
+    expect(wrong.err[0]).toContain('drop: "2" must be a probability');
+    const follow = [
+      ...['listen', '--url', ready.rest, '--channel', 'market_trades', '--product', 'BTC-USD'],
+      ...['--faults', 'duplicate:1', '--fault-seed', '7', '--count', '8'],
+    ];
+    const { code, out } = await countersign(follow);
+    expect(code).toBe(EXIT.ok.code);
+    const sequences = out.map((line) => (JSON.parse(line) as { sequence_num: number }).sequence_num);
+    expect(sequences.filter((each, i) => i % 2 === 1 && each === sequences[i - 1])).toHaveLength(4);
+    expect((await countersign([...listen, '--fault-seed', '7'])).code).toBe(EXIT.usage.code);
+  });
+
   test('changes its signing key for the operator, and not for who has no token', async () => {
     const dataDir = join(folder, 'data');
     const rotate = ['key', 'rotate-signing', '--internal-url', ready.internal, '--json'];
@@ -211,6 +228,53 @@ describe('a gateway', () => {
     expect(names[0]).toBe(names[1]);
   });
 
+  test('gives every connection the faults that it was started with', async () => {
+    const argv = ['--sandbox', '--json', '--data-dir', folder, '--faults', 'close:3999@0.2'];
+    const { io, ended, firstLine } = await serve([...argv, '--fault-seed', '7']);
+    const { websocket } = JSON.parse(firstLine) as Ready;
+    const code = await new Promise((resolve, reject) =>
+      new WebSocket(websocket).on('close', resolve).on('error', reject),
+    );
+    expect(code).toBe(3999);
+    io.abort();
+    expect(await ended).toBe(EXIT.ok.code);
+  });
+
+  test('replays a recording instead of a simulation', async () => {
+    const recording = join(folder, 'recording.jsonl');
+    const trade = {
+      ...{ trade_id: '1', product_id: 'AAA-BBB', price: '42.5', size: '1', side: 'BUY' },
+      time: '2026-01-01T00:00:00Z',
+    };
+    const line = { channel: 'market_trades', key: 'AAA-BBB', time: 1000, data: { trades: [trade] } };
+    writeFileSync(recording, `${JSON.stringify(line)}\n`);
+    const argv = ['--sandbox', '--json', '--data-dir', folder];
+    const { io, ended, firstLine } = await serve([...argv, '--replay', recording]);
+    const { websocket } = JSON.parse(firstLine) as Ready;
+    const socket = new WebSocket(websocket);
+    const shown = await new Promise<string>((resolve, reject) => {
+      const request = { type: 'subscribe', channel: 'market_trades', product_ids: ['AAA-BBB'] };
+      socket.on('open', () => socket.send(JSON.stringify(request)));
+      socket.on('error', reject);
+      socket.on('message', (data) => {
+        const text = String(data);
+        if (text.includes('42.5')) resolve(text);
+        // The product is known once its first publication has come.
+        else if (!text.includes('AAA-BBB')) socket.send(JSON.stringify(request));
+      });
+    });
+    expect(JSON.parse(shown)).toMatchObject({ channel: 'market_trades' });
+    socket.terminate();
+    io.abort();
+    expect(await ended).toBe(EXIT.ok.code);
+  });
+
+  test.each(['--faults', '--fault-seed', '--replay'])('takes %s only with a sandbox', async (flag) => {
+    const io = testIo({ env: quiet });
+    expect(await run(['serve', '--data-dir', folder, flag, 'x'], io)).toBe(EXIT.usage.code);
+    expect(io.errLines.join()).toContain(`${flag} needs --sandbox`);
+  });
+
   test('without a sandbox has no demo wallet', async () => {
     const { io, ended, firstLine } = await serve(['--no-sandbox', '--json', '--data-dir', folder]);
     expect((JSON.parse(firstLine) as Ready).credentials.wallet).toBeUndefined();
@@ -240,6 +304,12 @@ describe('a gateway', () => {
       await refuses(['--port', '0', '--internal-port', String(port), '--data-dir', folder, '--sandbox']),
     ).toContain(`port ${port}`);
     await new Promise((resolve) => other.close(resolve));
+  });
+
+  test('names the recording that is not there, and the fault that is none', async () => {
+    const argv = ['--port', '0', '--internal-port', '0', '--data-dir', folder, '--sandbox'];
+    expect(await refuses([...argv, '--replay', join(folder, 'none.jsonl')])).toContain('none.jsonl');
+    expect(await refuses([...argv, '--faults', 'lose:0.1'])).toContain('"lose" is no fault');
   });
 
   test('names the folder that it may not use', async () => {

@@ -25,6 +25,14 @@ function savedSession(path: string, needed: boolean): SavedSession | null {
   }
 }
 
+function faultQuery(faults: string | undefined, seed: string | undefined): string {
+  if (faults === undefined) {
+    if (seed !== undefined) throw new CliError('usage', '--fault-seed needs --faults');
+    return '';
+  }
+  return `?${new URLSearchParams({ faults, ...(seed === undefined ? {} : { seed }) })}`;
+}
+
 function readable({ channel, time, about, payload }: Push): string {
   const at = time === null ? '            ' : new Date(time).toISOString().slice(11, 23);
   return printable(`${at}  ${channel}${about === '' ? '' : `  ${about}`}  ${JSON.stringify(payload)}`, 240);
@@ -51,6 +59,16 @@ export const listenCommand = defineCommand({
       type: 'string',
       valueHint: 'id[,id]',
       description: 'Products of Coinbase channels, such as ETH-USD',
+    },
+    faults: {
+      type: 'string',
+      valueHint: 'spec',
+      description: 'Ask a sandbox for faults on this connection, such as drop:0.05,close:1012@20',
+    },
+    'fault-seed': {
+      type: 'string',
+      valueHint: 'text',
+      description: 'Seed of the faults: the same seed gives the same ones',
     },
     count: { type: 'string', valueHint: 'n', description: 'Stop after so many pushes' },
     ...urlFlag,
@@ -96,7 +114,7 @@ export const listenCommand = defineCommand({
     const release = io.handleStop();
     try {
       await stream({
-        url: `${origin.replace(/^http/, 'ws')}/ws`,
+        url: `${origin.replace(/^http/, 'ws')}/ws${faultQuery(args.faults, args['fault-seed'])}`,
         subscriptions,
         session,
         renew,

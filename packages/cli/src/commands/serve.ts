@@ -1,4 +1,5 @@
 import { defineCommand } from 'citty';
+import { CliError } from '../cli-error.ts';
 import { ioOf, jsonFlag } from './shared.ts';
 
 export const serveCommand = defineCommand({
@@ -37,6 +38,21 @@ export const serveCommand = defineCommand({
       valueHint: 'n',
       description: 'Things that happen in the sandbox per second (default: 60)',
     },
+    replay: {
+      type: 'string',
+      valueHint: 'file',
+      description: 'Publish these recorded publications (JSON lines) instead of a simulation; with --sandbox',
+    },
+    faults: {
+      type: 'string',
+      valueHint: 'spec',
+      description: 'Faults for every WebSocket connection, such as drop:0.01,delay:50-200; with --sandbox',
+    },
+    'fault-seed': {
+      type: 'string',
+      valueHint: 'text',
+      description: 'Seed of those faults: the same seed gives every connection the same ones',
+    },
     'log-level': {
       type: 'string',
       valueHint: 'level',
@@ -47,6 +63,10 @@ export const serveCommand = defineCommand({
   async run(context) {
     const io = ioOf(context);
     const { args } = context;
+    for (const flag of ['replay', 'faults', 'fault-seed'] as const) {
+      if (args[flag] !== undefined && !args.sandbox) throw new CliError('usage', `--${flag} needs --sandbox`);
+    }
+    const { faults: everywhere, 'fault-seed': faultSeed } = args;
     // The gateway is loaded here, not at the top: `countersign whoami` need not wait for it.
     const { numberFlag, serve } = await import('../serve/serve.ts');
     const port = numberFlag('port', args.port, 65_535);
@@ -57,12 +77,23 @@ export const serveCommand = defineCommand({
         sandbox: args.sandbox,
         seed: args.seed,
         rate: numberFlag('rate', args.rate, 20_000),
+        replay: args.replay,
         json: args.json === true,
         settings: {
           ...(args.host === undefined ? {} : { host: args.host }),
           ...(port === undefined ? {} : { port }),
           ...(internalPort === undefined ? {} : { internalPort }),
           ...(args['data-dir'] === undefined ? {} : { dataDir: args['data-dir'] }),
+          ...(args.sandbox
+            ? {
+                sandbox: {
+                  // Whoever runs a sandbox tests clients; a settings file of a venue never says so.
+                  faults: true,
+                  ...(everywhere === undefined ? {} : { everywhere }),
+                  ...(faultSeed === undefined ? {} : { seed: faultSeed }),
+                },
+              }
+            : {}),
           ...(args['log-level'] === undefined ? {} : { logLevel: args['log-level'] }),
         },
       },

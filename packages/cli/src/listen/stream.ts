@@ -3,6 +3,7 @@ import { randomInt } from 'node:crypto';
 import { CLOSE } from '@countersign/protocol';
 import { WebSocket } from 'ws';
 import { CliError } from '../cli-error.ts';
+import { printable } from '../io.ts';
 import { whyUnreachable } from '../session/api.ts';
 import type { SavedSession } from '../session/session-file.ts';
 import {
@@ -34,6 +35,7 @@ const HANDSHAKE_MS = 10_000;
 /** The gateway pings every 15 s by default: after three times that, nobody is there any more. */
 const SILENCE_MS = 45_000;
 const LARGEST_FRAME = 16 * 1024 * 1024;
+const LARGEST_REASON = 4096;
 const MOST_FAILURES = 8;
 const CLOSE_ADVICE = new Map(Object.values(CLOSE).map((row) => [row.code, row.then]));
 
@@ -140,13 +142,19 @@ function connectOnce(
       failure = whyUnreachable(error);
     });
     socket.on('unexpected-response', (_request, response) => {
-      response.resume();
-      finish(
-        new CliError(
-          'refused',
-          `refused: the server answered ${response.statusCode} to the WebSocket handshake`,
-        ),
-      );
+      const status = `refused: the server answered ${response.statusCode} to the WebSocket handshake`;
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        if (text.length < LARGEST_REASON) text += chunk;
+      });
+      const end = () => {
+        const reason = objectIn(text)?.message;
+        const said = typeof reason === 'string' ? `: ${printable(reason, 240)}` : '';
+        finish(new CliError('refused', `${status}${said}`));
+      };
+      response.on('end', end);
+      response.on('close', end);
     });
     socket.on('close', (code) => {
       if (CLOSE_ADVICE.get(code) === 'stop')

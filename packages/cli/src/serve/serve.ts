@@ -1,5 +1,5 @@
 /** Runs a gateway, and a sandbox behind it where one was asked for, until it is told to stop. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import {
   type ConfigInput,
@@ -12,7 +12,7 @@ import {
 import { CliError } from '../cli-error.ts';
 import { composeConfig } from '../config-sources.ts';
 import { EXIT } from '../exit-codes.ts';
-import type { Io } from '../io.ts';
+import { type Io, printable } from '../io.ts';
 import { demoKey } from './demo-key.ts';
 import { demoToken } from './demo-token.ts';
 import { demoWallet } from './demo-wallet.ts';
@@ -26,6 +26,8 @@ export interface ServeFlags {
   seed?: string | undefined;
   /** Things that happen in the sandbox per second. */
   rate?: number | undefined;
+  /** File of recorded publications that the sandbox publishes instead of a simulation. */
+  replay?: string | undefined;
   json: boolean;
   /** Settings given as flags, in the shape of the settings file. */
   settings: Record<string, unknown>;
@@ -116,12 +118,21 @@ async function start(
   return { ready: { rest, websocket, socketio, internal, credentials }, gateway };
 }
 
-async function openSandbox({ seed, rate }: ServeFlags, log: Logger) {
+async function openSandbox({ seed, rate, replay }: ServeFlags, log: Logger) {
+  if (replay !== undefined) {
+    try {
+      accessSync(replay, constants.R_OK);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      throw new CliError('config', `cannot read the recording ${printable(replay)} (${code})`);
+    }
+  }
   const { createSandbox } = await import('@countersign/sandbox');
   return createSandbox({
     log: log.child({ component: 'sandbox' }),
     ...(seed === undefined ? {} : { seed }),
     ...(rate === undefined ? {} : { rate }),
+    ...(replay === undefined ? {} : { replay }),
   });
 }
 
