@@ -1,6 +1,16 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FaultSpecError, parseFaults } from '../../src/doors/faults/spec.ts';
+
+const messageOf = (text: string): string => {
+  try {
+    parseFaults(text);
+    return '';
+  } catch (error) {
+    return (error as Error).message;
+  }
+};
 
 describe('a specification of faults', () => {
   it('has a word for each', () => {
@@ -63,6 +73,20 @@ describe('a specification of faults', () => {
   it('is bounded in length and in parts', () => {
     expect(() => parseFaults(' '.repeat(513))).toThrow('longer than 512 characters');
     expect(() => parseFaults('drop:1,'.repeat(17))).toThrow('more than 16 parts');
+  });
+
+  it('has a line in the guide for each of its words, and a command to try it', () => {
+    const guide = readFileSync(
+      new URL('../../../../docs/guides/fault-simulator.md', import.meta.url),
+      'utf8',
+    );
+    const listed = /there are (.*)$/.exec(messageOf('?'))?.[1]?.split(', ') ?? [];
+    expect(listed.length).toBe(10);
+    for (const name of listed) {
+      expect(guide).toContain(`| \`${name}:`);
+      const command = new RegExp(`^countersign listen .*--faults (${name}:\\S+)`, 'm').exec(guide)?.[1];
+      expect(parseFaults(command ?? '')).not.toBeNull();
+    }
   });
 
   it('is read or refused in words, whatever it is', () => {
