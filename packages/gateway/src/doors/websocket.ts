@@ -203,7 +203,8 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
     const now = clock.monotonic();
     for (const entry of live) {
       if (now < entry.pingDue) continue;
-      if (entry.unanswered >= 2) {
+      // Found within two intervals (R64): one to notice the silence, one to make sure of it.
+      if (entry.unanswered >= 1) {
         entry.socket.terminate();
         continue;
       }

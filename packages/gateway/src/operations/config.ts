@@ -115,7 +115,7 @@ export const configSchema = z.strictObject({
     z.strictObject({
       messageLimit: count(64 * 1024),
       fragmentLimit: count(64),
-      /** Seconds between protocol pings; a peer that misses two is gone (R64). */
+      /** Seconds between protocol pings; a peer that has not answered one by the next is gone (R64). */
       pingInterval: seconds(15, 1, 300),
       /** Pings that a peer may send per second (R62). */
       pingsPerSecond: count(10),
