@@ -9,6 +9,7 @@ import { CHAINWORKS_REQUESTS, CLOSE, Refusal } from '@countersign/protocol';
 import { createMemoryBudgets } from './access/budget.ts';
 import { createLimits } from './access/limits.ts';
 import { createAdministration } from './backend/administration.ts';
+import { createExplanations } from './backend/explanations.ts';
 import { createForwarder } from './backend/forward.ts';
 import { createPublisher } from './backend/publish.ts';
 import { createRouteTable } from './backend/routes.ts';
@@ -19,6 +20,7 @@ import type { ConnectionServices, Peer, Proof } from './connection/services.ts';
 import { createChainworksDialect } from './dialects/chainworks.ts';
 import { createCoinbaseDialect } from './dialects/coinbase.ts';
 import { createEthgasDialect } from './dialects/ethgas.ts';
+import { ethgasQueries } from './dialects/ethgas-channels.ts';
 import { createFaultSimulator } from './doors/faults/simulator.ts';
 import { createHttpDoor } from './doors/http/server.ts';
 import { openTokenFile } from './doors/internal/credentials-file.ts';
@@ -26,7 +28,7 @@ import { createInternalDoor } from './doors/internal/server.ts';
 import { createOrigins } from './doors/origin.ts';
 import { createHandshakeCheck } from './doors/socketio/handshake.ts';
 import { createSocketIoDoor } from './doors/socketio.ts';
-import { createSources } from './doors/source.ts';
+import { createSources, sourceGroup } from './doors/source.ts';
 import { createWebSocketDoor } from './doors/websocket.ts';
 import { type Clock, systemClock } from './operations/clock.ts';
 import { type Config, type ConfigInput, parseConfig } from './operations/config.ts';
@@ -163,7 +165,11 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
   });
   const { changes, directory, sessions, authenticator, signingKeys } = identity;
 
-  async function principalOf(userId: number, credential: Credential, peer: Peer): Promise<Principal | null> {
+  async function principalOf(
+    userId: number,
+    credential: Credential,
+    peer: Pick<Peer, 'address'>,
+  ): Promise<Principal | null> {
     if (credential.kind === 'session') return directory.principal(userId, credential);
     const found =
       credential.kind === 'api-key'
@@ -393,6 +399,21 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
       },
       tiers: Object.keys(config.tiers),
     },
+    explanations: createExplanations({
+      store,
+      clock,
+      limits,
+      vocabulary: {
+        channels,
+        routes,
+        queries: ethgasQueries,
+        events: REQUESTS,
+        weights: config.limits.weights,
+      },
+      principal: (userId, credential, address) => principalOf(userId, credential, { address }),
+      sourceOf: sourceGroup,
+      roomFor: services.roomFor,
+    }),
     keys,
     handshakeTokens: createHandshakeTokens({ store, changes, clock, random: randomBytes, usage }),
     backend: {

@@ -10,7 +10,9 @@ import type { Channel } from '../streams/channel.ts';
 export type Action =
   | { do: 'join'; channel: Channel }
   | { do: 'query'; query: string; private: boolean }
-  | { do: 'call'; permission: Permission | null };
+  | { do: 'call'; permission: Permission | null }
+  /** Calls what is there for everybody. */
+  | { do: 'open' };
 
 export interface Verdict {
   readonly allowed: boolean;
@@ -33,7 +35,7 @@ interface Rule {
 const needed = (action: Action): Permission | null => {
   if (action.do === 'join') return action.channel.permission;
   if (action.do === 'call') return action.permission;
-  return action.private ? 'account_updates' : null;
+  return action.do === 'query' && action.private ? 'account_updates' : null;
 };
 
 /** In order; the first that decides wins. */
@@ -43,7 +45,7 @@ const RULES: readonly Rule[] = [
     mend: 'Only public channels and queries are open to everybody.',
     apply: (_who, action) => {
       if (action.do === 'join') return action.channel.audience === 'public' ? 'allow' : 'next';
-      return action.do === 'query' && !action.private ? 'allow' : 'next';
+      return action.do === 'open' || (action.do === 'query' && !action.private) ? 'allow' : 'next';
     },
   },
   {

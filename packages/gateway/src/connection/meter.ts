@@ -73,8 +73,10 @@ export class Meter {
     const [first, ...others] = answers;
     if (this.#last === null || first === undefined || conversation.metered === undefined) return answers;
     const { limit, remaining, reset, retryAfter } = this.#last;
-    const allowance = { limit, remaining, reset, retryAfter: limited ? retryAfter : null };
-    return [conversation.metered(first, allowance, this.#asked || limited), ...others];
+    // The venue has limits of its own, and so has each connection: this budget explains only what it refused.
+    const ours = limited && retryAfter !== null;
+    const allowance = { limit, remaining, reset, retryAfter: ours ? retryAfter : null };
+    return [conversation.metered(first, allowance, this.#asked || ours), ...others];
   }
 
   #take(kind: Charge, payer: Principal | null, cost: Cost): MaybePromise<boolean> {

@@ -147,7 +147,7 @@ function keyOf(credential: Credential): string {
 const isPermission = (name: string): name is Permission => (PERMISSIONS as readonly string[]).includes(name);
 
 /** What a user may do with nothing taken away. Keys with narrower scopes are cut down by their own service. */
-function principalOf(user: User, credential: Credential): Principal {
+export function principalOf(user: User, credential: Credential): Principal {
   return Object.freeze({
     userId: user.userId,
     address: user.address,

@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import type { Explanations } from '../../backend/explanations.ts';
 import type { Config } from '../../operations/config.ts';
 import type { Health } from '../../operations/health.ts';
 import type { ApiKeys } from '../../session/api-keys.ts';
@@ -13,6 +14,7 @@ import { type AdminRouteServices, useAdminRoutes } from './admin-routes.ts';
 import { type BackendRouteServices, useBackendRoutes } from './backend-routes.ts';
 import { requireToken } from './bearer.ts';
 import type { TokenFile } from './credentials-file.ts';
+import { useExplainRoutes } from './explain-routes.ts';
 import { useHandshakeTokenRoutes } from './handshake-token-routes.ts';
 import { useHealthRoutes } from './health-routes.ts';
 import { useAdminKeyRoutes } from './key-routes.ts';
@@ -26,6 +28,8 @@ export interface InternalDoorOptions {
   keys?: ApiKeys;
   /** Absent: this gateway has no handshake tokens. */
   handshakeTokens?: HandshakeTokens;
+  /** Absent: nothing is explained here. */
+  explanations?: Explanations;
   backend: BackendRouteServices;
   adminToken: Pick<TokenFile, 'matches'>;
   backendToken: Pick<TokenFile, 'matches'>;
@@ -66,6 +70,7 @@ export function createInternalDoor(options: InternalDoorOptions): InternalDoor {
       });
       scope.addHook('onRequest', requireToken(options.adminToken));
       useAdminRoutes(scope, { ...options.admin, sources });
+      if (options.explanations !== undefined) useExplainRoutes(scope, options.explanations);
       const { keys, handshakeTokens } = options;
       if (keys !== undefined) useAdminKeyRoutes(scope, { ...options.admin, keys, sources });
       if (handshakeTokens !== undefined)
