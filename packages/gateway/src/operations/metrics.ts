@@ -16,8 +16,6 @@ export function createMetrics({ defaults = true }: { defaults?: boolean } = {}) 
   const name = (short: string) => `countersign_${short}`;
   const counter = <L extends string>(short: string, help: string, labelNames: readonly L[] = []) =>
     new Counter({ name: name(short), help, labelNames, registers });
-  const gauge = <L extends string>(short: string, help: string, labelNames: readonly L[] = []) =>
-    new Gauge({ name: name(short), help, labelNames, registers });
   const seconds = <L extends string>(short: string, help: string, labelNames: readonly L[] = []) =>
     new Histogram({ name: name(short), help, labelNames, registers, buckets: FAST });
 
