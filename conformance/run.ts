@@ -65,6 +65,9 @@ try {
       const result = await runClient(one, runtimes, deadline, {
         GATEWAY_REST: gateway.ready.rest,
         GATEWAY_WEBSOCKET: gateway.ready.websocket,
+        GATEWAY_SOCKETIO: gateway.ready.socketio,
+        GATEWAY_INTERNAL: gateway.ready.internal,
+        ADMIN_TOKEN_FILE: join(dataDir, 'admin.token'),
         WALLET_ADDRESS: wallet.address,
         WALLET_KEY: `0x${Buffer.from(wallet.privateKey).toString('hex')}`,
         CHAIN_ID: '1',

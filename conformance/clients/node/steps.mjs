@@ -4,6 +4,9 @@
 export const env = {
   rest: process.env.GATEWAY_REST,
   websocket: process.env.GATEWAY_WEBSOCKET,
+  socketio: process.env.GATEWAY_SOCKETIO,
+  internal: process.env.GATEWAY_INTERNAL,
+  adminTokenFile: process.env.ADMIN_TOKEN_FILE,
   address: process.env.WALLET_ADDRESS,
   privateKey: process.env.WALLET_KEY,
   chainId: Number(process.env.CHAIN_ID),
