@@ -13,5 +13,6 @@ export {
   type TestGatewayOptions,
 } from './in-process-gateway.ts';
 export { type LoggedIn, logIn, postForm } from './login.ts';
+export { findPostgres, type PostgresServer, startPostgres } from './postgres.ts';
 export { openRawWebSocket, type RawWebSocket } from './raw-websocket.ts';
 export { createLoadWallets, type LoadWallet } from './wallet.ts';

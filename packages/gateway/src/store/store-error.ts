@@ -4,8 +4,10 @@
  * - `cannot-open`: the file or folder cannot be made, read or written, or the server cannot be reached
  * - `not-a-database`: there is something else under that name
  * - `newer-schema`: written by a later version of this program, which this one must not touch
- * - `busy`: another process holds the database; trying again later may help
+ * - `busy`: others hold what is needed for longer than one waits; trying again later may help
  * - `full`: no space left
+ * - `uncertain`: the connection was lost while a commit was under way: it may have been made or not. The one
+ *   rejection after which something may have changed
  * - `failed`: any other failure of the medium, or of making a write durable
  * - `overloaded`: too many writes are waiting already; nothing was queued
  * - `closed`: the store has been closed
@@ -17,6 +19,7 @@ export type StoreErrorCode =
   | 'newer-schema'
   | 'busy'
   | 'full'
+  | 'uncertain'
   | 'failed'
   | 'overloaded'
   | 'closed'

@@ -1,6 +1,7 @@
 /**
  * The truth: what must survive the death of every process. A call that resolves has been made durable
- * (requirement R42); a call that rejects has changed nothing, and does so with a `StoreError` (store-error.ts).
+ * (requirement R42); a call that rejects has changed nothing, and does so with a `StoreError` (store-error.ts,
+ * which names one exception).
  * All times are wall-clock milliseconds, whole numbers, and come from the caller: the store reads no clock.
  * Reads see every write that has been acknowledged. Text must not hold NUL (`invalid`).
  *

@@ -1,14 +1,12 @@
 import { sql } from 'kysely';
-import type Database from 'libsql';
+import { type Engine, lock, type Op, prepare, together } from '../engine.ts';
 import type { Store } from '../store.ts';
-import type { GroupCommit } from './group-commit.ts';
-import { build, prepare } from './statement.ts';
 
 /** As the index has it: a session ends once, by revocation or by time. */
 const ENDED_AT = sql<number>`coalesce(revoked_at, expires_at)`;
 
-export function sqliteSweep(db: Database.Database, commits: GroupCommit): Store['sweep'] {
-  const tokens = prepare(db)<{ before: number; limit: number }>()((v) =>
+export function sweepOn({ build, write }: Engine): Store['sweep'] {
+  const tokens = prepare<{ before: number; limit: number }>()((v) =>
     build
       .deleteFrom('refresh_tokens')
       .where('digest', 'in', (q) =>
@@ -20,7 +18,7 @@ export function sqliteSweep(db: Database.Database, commits: GroupCommit): Store[
           .limit(v.limit),
       ),
   );
-  const sessions = prepare(db)<{ before: number; limit: number }>()((v) =>
+  const sessions = prepare<{ before: number; limit: number }>()((v) =>
     build.deleteFrom('sessions').where('sid', 'in', (q) =>
       q
         .selectFrom('sessions as ended')
@@ -39,10 +37,15 @@ export function sqliteSweep(db: Database.Database, commits: GroupCommit): Store[
     ),
   );
   return (now, keepMs, limit) =>
-    commits.write(() => {
-      const before = now - keepMs;
-      const refreshTokens = tokens.run({ before, limit });
-      const rest = limit - refreshTokens;
-      return { refreshTokens, sessions: rest > 0 ? sessions.run({ before, limit: rest }) : 0 };
-    });
+    write(
+      function* (): Op<{ sessions: number; refreshTokens: number }> {
+        const before = now - keepMs;
+        // Two that sweep at once would only wait for each other's rows.
+        const [, swept] = yield* together(lock('sweep'), tokens.with({ before, limit }));
+        const refreshTokens = swept?.changes ?? 0;
+        const rest = limit - refreshTokens;
+        return { refreshTokens, sessions: rest > 0 ? yield* sessions.run({ before, limit: rest }) : 0 };
+      },
+      { name: 'sweep' },
+    );
 }

@@ -1,18 +1,16 @@
-import type Database from 'libsql';
 import { CHAIN_START, chainHash } from '../audit-chain.ts';
+import { type Engine, lock, type Op, prepare, rowsOf, together } from '../engine.ts';
 import type { AuditRow } from '../schema.ts';
 import type { AuditEntry, AuditLog } from '../store.ts';
-import type { GroupCommit } from './group-commit.ts';
-import { build, prepare } from './statement.ts';
 
 /** Rows that `verify` reads before it lets others have the event loop. */
 const VERIFY_CHUNK = 500;
 
-export function sqliteAudit(db: Database.Database, commits: GroupCommit): AuditLog {
-  const last = prepare(db)<object>()(() =>
+export function auditOn({ build, read, write }: Engine): AuditLog {
+  const last = prepare<object>()(() =>
     build.selectFrom('audit').select(['n', 'hash']).orderBy('n', 'desc').limit(1),
   );
-  const insert = prepare(db)<AuditRow>()((v) =>
+  const insert = prepare<AuditRow>()((v) =>
     build.insertInto('audit').values({
       n: v.n,
       at: v.at,
@@ -24,28 +22,32 @@ export function sqliteAudit(db: Database.Database, commits: GroupCommit): AuditL
       hash: v.hash,
     }),
   );
-  const newest = prepare(db)<{ before: number; limit: number }>()((v) =>
+  const newest = prepare<{ before: number; limit: number }>()((v) =>
     build.selectFrom('audit').selectAll().where('n', '<', v.before).orderBy('n', 'desc').limit(v.limit),
   );
-  const after = prepare(db)<{ n: number; limit: number }>()((v) =>
+  const after = prepare<{ n: number; limit: number }>()((v) =>
     build.selectFrom('audit').selectAll().where('n', '>', v.n).orderBy('n').limit(v.limit),
   );
 
   return {
     append: (entry) =>
-      commits.write(() => {
-        const previous = last.get({});
-        const n = (previous?.n ?? 0) + 1;
-        const clean = storable(entry);
-        insert.run({ ...clean, n, hash: chainHash(previous?.hash ?? CHAIN_START, n, clean) });
-      }),
-    list: ({ limit, before }) =>
-      commits.read(() => newest.all({ before: before ?? Number.MAX_SAFE_INTEGER, limit })),
+      write(
+        function* (): Op<void> {
+          // Each row covers the one before it: nobody else may add one between the two statements.
+          const [, newestRow] = yield* together(lock('audit'), last.with({}));
+          const previous = rowsOf<Pick<AuditRow, 'n' | 'hash'>>(newestRow)[0];
+          const n = (previous?.n ?? 0) + 1;
+          const clean = storable(entry);
+          yield* insert.run({ ...clean, n, hash: chainHash(previous?.hash ?? CHAIN_START, n, clean) });
+        },
+        { name: 'audit', shared: true },
+      ),
+    list: ({ limit, before }) => read(() => newest.all({ before: before ?? Number.MAX_SAFE_INTEGER, limit })),
     async verify() {
       let previous = CHAIN_START;
       let rows = 0;
       for (;;) {
-        const chunk = await commits.read(() => after.all({ n: rows, limit: VERIFY_CHUNK }));
+        const chunk = await read(() => after.all({ n: rows, limit: VERIFY_CHUNK }));
         for (const row of chunk) {
           if (row.hash !== chainHash(previous, row.n, row)) {
             return { rows, brokenAt: row.n };
@@ -61,8 +63,8 @@ export function sqliteAudit(db: Database.Database, commits: GroupCommit): AuditL
 }
 
 /**
- * What comes back from the file equals what the hash was made of: text that is not Unicode, or holds a NUL,
- * would not. An entry is never refused for its content.
+ * What comes back equals what the hash was made of: text that is not Unicode, or holds a NUL, would not. An
+ * entry is never refused for its content.
  */
 function storable(entry: AuditEntry): AuditEntry {
   const text = (value: string) => Buffer.from(value).toString().replaceAll('\0', '\ufffd');

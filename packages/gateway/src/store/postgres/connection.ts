@@ -1,0 +1,169 @@
+/** One connection to the server, which is never made again behind its user's back. */
+import { connect, type Socket } from 'node:net';
+import postgres from 'postgres';
+import type { Result } from '../engine.ts';
+import { StoreError } from '../store-error.ts';
+import type { PostgresAddress } from './address.ts';
+
+export interface ConnectionOptions {
+  address: PostgresAddress;
+  /** Milliseconds until connecting, with TLS and sign-in, has failed. */
+  connectMs: number;
+  /** Settings of the server for this connection. */
+  settings: Readonly<Record<string, string>>;
+}
+
+/** Numbers that we store are whole and safe; the driver would give them as text. */
+const int8 = { to: 20, from: [20], serialize: String, parse: Number };
+
+const clientOn = (socket: Socket, { address, settings }: ConnectionOptions, warned: () => void) => {
+  let taken = false;
+  return postgres({
+    // The driver connects again by itself when a connection is lost. What should have been the rest of a
+    // transaction would then run, and stay, outside any: so it is given this one socket and no other.
+    socket: () => {
+      if (taken) throw Object.assign(new Error('the connection was lost'), { code: 'CONNECTION_CLOSED' });
+      taken = true;
+      return socket;
+    },
+    ...('host' in (address.hosts[0] ?? {}) ? {} : { host: 'localhost' }),
+    ...(address.user === undefined ? {} : { user: address.user }),
+    ...(address.password === undefined ? {} : { password: address.password }),
+    ...(address.database === undefined ? {} : { database: address.database }),
+    ssl: address.tls,
+    max: 1,
+    idle_timeout: 0,
+    max_lifetime: null,
+    connect_timeout: 0,
+    fetch_types: false,
+    types: { int8 },
+    connection: { application_name: 'countersign', ...settings },
+    onnotice: ({ severity }) => {
+      if (severity === 'WARNING') warned();
+    },
+  } as postgres.Options<{ int8: postgres.PostgresType<number> }>);
+};
+
+export class Connection {
+  readonly #socket: Socket;
+  readonly #sql: postgres.Sql;
+  #alive = true;
+  #warned = false;
+  #onLost: () => void = () => undefined;
+
+  private constructor(socket: Socket, options: ConnectionOptions) {
+    this.#socket = socket;
+    socket.once('close', () => this.#lose());
+    this.#sql = clientOn(socket, options, () => {
+      this.#warned = true;
+    }) as unknown as postgres.Sql;
+  }
+
+  /**
+   * Connects to the first host that takes writes.
+   *
+   * @throws the error of the driver, the server or the network; StoreError `cannot-open` after `connectMs`
+   */
+  static async open(options: ConnectionOptions): Promise<Connection> {
+    const until = performance.now() + options.connectMs;
+    let last: unknown;
+    for (const place of options.address.hosts) {
+      try {
+        return await Connection.#openAt(place, options, until);
+      } catch (error) {
+        last = error;
+      }
+    }
+    throw last;
+  }
+
+  static async #openAt(
+    place: PostgresAddress['hosts'][number],
+    options: ConnectionOptions,
+    until: number,
+  ): Promise<Connection> {
+    const socket = connect(place);
+    // Where the driver looks for the name that the server's certificate must have.
+    if ('host' in place) Object.assign(socket, { host: place.host });
+    socket.setNoDelay(true).setKeepAlive(true, 5_000);
+    let late = false;
+    const timer = setTimeout(
+      () => {
+        late = true;
+        socket.destroy();
+      },
+      Math.max(0, until - performance.now()),
+    );
+    try {
+      await new Promise<void>((resolve, reject) => {
+        socket
+          .once('connect', resolve)
+          .once('error', reject)
+          .once('close', () => reject(lost()));
+      });
+      socket.removeAllListeners();
+      const connection = new Connection(socket, options);
+      const { rows } = await connection.run('show transaction_read_only', []);
+      const [mode] = rows as { transaction_read_only: string }[];
+      if (mode?.transaction_read_only === 'off') return connection;
+      connection.destroy();
+      throw new StoreError('cannot-open', 'the database takes no writes: it is a standby');
+    } catch (error) {
+      socket.destroy();
+      throw late
+        ? new StoreError('cannot-open', 'the database did not answer in time', { cause: error })
+        : error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  /** The driver, for a library that wants it. */
+  get driver(): postgres.Sql {
+    return this.#sql;
+  }
+
+  /** Whether the server has warned of something since this was last asked. */
+  takeWarning(): boolean {
+    const warned = this.#warned;
+    this.#warned = false;
+    return warned;
+  }
+
+  /** Calls back once when the connection has gone, whoever ended it. */
+  onLost(callback: () => void): void {
+    if (this.#alive) this.#onLost = callback;
+    else callback();
+  }
+
+  /** Sends a statement; those sent in one turn of the event loop travel together and are run in their order. */
+  async run(text: string, values: readonly (string | number | Uint8Array | null)[]): Promise<Result> {
+    if (!this.#alive) throw lost();
+    const answer = await this.#sql.unsafe(text, [...values], { prepare: values.length > 0 });
+    return { rows: [...answer], changes: answer.count ?? 0 };
+  }
+
+  /** Whatever is under way fails now. */
+  destroy(): void {
+    this.#socket.destroy();
+    this.#lose();
+  }
+
+  /** Says goodbye to the server. */
+  async end(): Promise<void> {
+    await this.#sql.end({ timeout: 1 });
+    this.#socket.destroy();
+  }
+
+  #lose(): void {
+    if (!this.#alive) return;
+    this.#alive = false;
+    this.#onLost();
+  }
+}
+
+const lost = () => Object.assign(new Error('the connection was lost'), { code: 'CONNECTION_CLOSED' });

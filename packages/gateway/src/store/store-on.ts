@@ -1,0 +1,33 @@
+import type { Engine } from './engine.ts';
+import type { Store } from './store.ts';
+import { apiKeysOn } from './tables/api-keys.ts';
+import { auditOn } from './tables/audit.ts';
+import { challengesOn } from './tables/challenges.ts';
+import { changesOn } from './tables/changes.ts';
+import { handshakeTokensOn } from './tables/handshake-tokens.ts';
+import { probeOn } from './tables/probe.ts';
+import { sessionsOn } from './tables/sessions.ts';
+import { signingKeysOn } from './tables/signing-keys.ts';
+import { sweepOn } from './tables/sweep.ts';
+import { usersOn } from './tables/users.ts';
+
+/** The whole store on a database that is open. */
+export function storeOn(
+  engine: Engine,
+  { clock, close }: { clock: { monotonic(): number }; close(): Promise<void> },
+): Store {
+  const users = usersOn(engine);
+  return {
+    challenges: challengesOn(engine),
+    users: users.store,
+    sessions: sessionsOn(engine, users),
+    changes: changesOn(engine),
+    signingKeys: signingKeysOn(engine),
+    apiKeys: apiKeysOn(engine),
+    handshakeTokens: handshakeTokensOn(engine),
+    audit: auditOn(engine),
+    sweep: sweepOn(engine),
+    probe: probeOn(engine, clock),
+    close,
+  };
+}
