@@ -27,7 +27,7 @@ type Fixed = readonly [
   access: 'open' | 'login' | 'session' | Permission | null,
 ];
 
-const path = (text: string): RegExp => new RegExp(`^${text.replace(/:[a-z]+/gi, '[^/]+')}/?$`);
+const path = (text: string): RegExp => new RegExp(`^${text.replace(/\/:[a-z]+/gi, '/[^/]+')}/?$`);
 
 /** Routes of the gateway's own, as their handlers decide. A test asks each of them at the real door. */
 export const OWN_ROUTES: readonly Fixed[] = [
