@@ -2,6 +2,7 @@
 import { type ArgsDef, type CommandDef, renderUsage, runCommand } from 'citty';
 import { CliError } from './cli-error.ts';
 import { configCommand } from './commands/config.ts';
+import { explainCommand } from './commands/explain.ts';
 import { keyCommand } from './commands/key.ts';
 import { listenCommand } from './commands/listen.ts';
 import { loginCommand } from './commands/login.ts';
@@ -27,6 +28,7 @@ const root = {
     listen: listenCommand,
     key: keyCommand,
     token: tokenCommand,
+    explain: explainCommand,
     config: configCommand,
   },
 } as unknown as AnyCommand;

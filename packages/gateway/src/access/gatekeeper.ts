@@ -5,6 +5,7 @@
 import type { ErrorCode } from '@countersign/protocol';
 import type { Permission, Principal } from '../session/principal.ts';
 import type { Channel } from '../streams/channel.ts';
+import type { Reason } from './reasons.ts';
 
 /** What somebody wants to do, in the words that rules need. */
 export type Action =
@@ -22,13 +23,11 @@ export interface Verdict {
   readonly code: ErrorCode | null;
 }
 
-export type RuleName = 'public' | 'signed-in' | 'permission' | 'owner';
+export type RuleName = Extract<Reason, 'public' | 'signed-in' | 'permission' | 'owner'>;
 
 /** A rule decides (`allow` or a refusal) or leaves the matter to the next one. */
 interface Rule {
   readonly name: RuleName;
-  /** What would have to change for this rule to let the action pass. */
-  readonly mend: string;
   apply(who: Principal | null, action: Action): 'allow' | ErrorCode | 'next';
 }
 
@@ -42,7 +41,6 @@ const needed = (action: Action): Permission | null => {
 const RULES: readonly Rule[] = [
   {
     name: 'public',
-    mend: 'Only public channels and queries are open to everybody.',
     apply: (_who, action) => {
       if (action.do === 'join') return action.channel.audience === 'public' ? 'allow' : 'next';
       return action.do === 'open' || (action.do === 'query' && !action.private) ? 'allow' : 'next';
@@ -50,18 +48,17 @@ const RULES: readonly Rule[] = [
   },
   {
     name: 'signed-in',
-    mend: 'Log in, or send a credential that is valid now.',
     apply: (who) => (who === null ? 'unauthorized' : 'next'),
   },
   {
     name: 'permission',
-    mend: 'Ask an operator for the permission, or use a key whose scopes include it.',
     apply: (who, action) => {
       const permission = needed(action);
       return permission !== null && !who?.permissions.has(permission) ? 'forbidden' : 'next';
     },
   },
-  { name: 'owner', mend: 'Private data is given only to its owner.', apply: () => 'allow' },
+  // Which streams and accounts those are is for {@link streamKeys} and the venue: nobody names another's.
+  { name: 'owner', apply: () => 'allow' },
 ];
 
 /** Decides one action. Not checked here: whether the proof behind `who` is still valid, and how often they ask. */
@@ -77,8 +74,6 @@ export function decide(who: Principal | null, action: Action): Verdict {
 export interface Explanation extends Verdict {
   /** The rules in the order they were tried, up to the one that decided. */
   readonly tried: readonly { rule: RuleName; outcome: 'allow' | 'refuse' | 'next' }[];
-  /** What would change the answer; null when it was yes. */
-  readonly mend: string | null;
 }
 
 /** {@link decide}, with the way it went. */
@@ -89,7 +84,7 @@ export function explain(who: Principal | null, action: Action): Explanation {
     rule: rule.name,
     outcome: index < last ? ('next' as const) : verdict.allowed ? ('allow' as const) : ('refuse' as const),
   }));
-  return { ...verdict, tried, mend: verdict.allowed ? null : (RULES[last]?.mend ?? null) };
+  return { ...verdict, tried };
 }
 
 /** The keys of the streams that a want stands for, given whose they are. Public channels have the one they name. */
