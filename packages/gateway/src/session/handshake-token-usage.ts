@@ -32,6 +32,8 @@ export function createHandshakeTokenUsage({
   onProblem?: (problem: unknown) => void;
 }): HandshakeTokenUsage {
   let uses = new Map<string, HandshakeTokenUse>();
+  /** On their way to the store. */
+  let writing = new Map<string, HandshakeTokenUse>();
   let closed = false;
 
   function add(tokenId: string, lastUsedAt: number, connects: number, requests: number): void {
@@ -43,18 +45,27 @@ export function createHandshakeTokenUsage({
     } else if (uses.size < MAX_PENDING) uses.set(tokenId, { tokenId, lastUsedAt, connects, requests });
   }
 
-  async function flush(): Promise<void> {
+  async function write(): Promise<void> {
     if (uses.size === 0) return;
-    const taken = uses;
+    writing = uses;
     uses = new Map();
     try {
-      await store.handshakeTokens.addUses([...taken.values()]);
+      await store.handshakeTokens.addUses([...writing.values()]);
     } catch (error) {
-      for (const { tokenId, lastUsedAt, connects, requests } of taken.values()) {
+      for (const { tokenId, lastUsedAt, connects, requests } of writing.values()) {
         add(tokenId, lastUsedAt, connects, requests);
       }
       throw error;
+    } finally {
+      writing = new Map();
     }
+  }
+
+  /** One write at a time, in order. */
+  let last: Promise<void> = Promise.resolve();
+  function flush(): Promise<void> {
+    last = last.then(write, write);
+    return last;
   }
 
   const stop = clock.every(WRITE_EVERY, () => {
@@ -64,7 +75,15 @@ export function createHandshakeTokenUsage({
   return {
     count: (tokenId, what) =>
       add(tokenId, clock.now(), what === 'connect' ? 1 : 0, what === 'request' ? 1 : 0),
-    pending: (tokenId) => uses.get(tokenId) ?? null,
+    pending(tokenId) {
+      const [counted, written] = [uses.get(tokenId), writing.get(tokenId)];
+      if (counted === undefined || written === undefined) return counted ?? written ?? null;
+      return {
+        ...counted,
+        connects: counted.connects + written.connects,
+        requests: counted.requests + written.requests,
+      };
+    },
     flush,
     async close() {
       if (closed) return;

@@ -34,7 +34,7 @@ export type CheckHandshake = (
 
 /**
  * @param verify says whose token it is; throws Refusal
- * @param failures by source address
+ * @param failures by source address: one that fails too often is told to wait
  * @param repeats by token and source: clients retry a bad token for ever, and are refused before any look-up
  */
 export function createHandshakeCheck({
@@ -51,7 +51,6 @@ export function createHandshakeCheck({
     const token = tokenOf(auth);
     const suspect = `${token === null ? '' : hash('sha256', token, 'hex')} ${source}`;
     repeats.check(suspect);
-    failures.check(source);
     try {
       if (hasTokenInQuery(request)) {
         throw new Refusal('unauthorized', 'a token in the address', {
@@ -66,8 +65,10 @@ export function createHandshakeCheck({
       return await verify(token, peer);
     } catch (error) {
       if (error instanceof Refusal && isFinal(error)) {
-        failures.fail(source);
         repeats.fail(suspect);
+        // After the fact: a good token is let in however many others share its address and fail (R27).
+        failures.check(source);
+        failures.fail(source);
       }
       throw error;
     }
@@ -84,7 +85,7 @@ export class ConnectRefused extends Error {
   constructor(refusal: Refusal) {
     const limited = refusal.code === 'rate_limited';
     const message = limited
-      ? 'This token was refused several times: wait before trying it again.'
+      ? 'Too many refusals: wait before trying again.'
       : refusal.message === ERRORS.unauthorized.message
         ? 'The token is not valid.'
         : refusal.message;
