@@ -30,6 +30,8 @@ export async function rest({ rounds, seconds }: { rounds: number; seconds: numbe
       dataDir,
       cpus: '0',
       flags: ['--no-sandbox', '--log-level', 'error'],
+      // One user asks more in a second than the shipped tiers allow in a minute. The check is made all the same.
+      env: { COUNTERSIGN_TIERS: '{"free":{"requests":{"limit":1000000000}}}' },
     });
     const client = createHttpClient(process.ready.rest, LANES);
     // Both send the token, so that the same bytes are read; only one of the routes looks at it.

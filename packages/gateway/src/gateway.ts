@@ -430,6 +430,15 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
   });
 
   async function start(): Promise<GatewayUrls> {
+    // Never in silence: both are for one machine and not for a venue.
+    if (!config.limits.enabled)
+      log.warn({ event: 'limits.off' }, 'limits.enabled is false: nothing is limited');
+    else if (limits.sparesLoopback) {
+      log.info(
+        { event: 'limits.loopback' },
+        'sources on loopback have limits of their own (limits.loopback)',
+      );
+    }
     const internal = await internalDoor.listen();
     const open = await httpDoor.listen();
     const host = urlHost(open.host);

@@ -44,6 +44,8 @@ export interface Limits {
     principal: Principal | null,
     cost?: Cost,
   ): MaybePromise<Charged | null>;
+  /** Sources on loopback have a limit of their own, in place of that of addresses. */
+  readonly sparesLoopback: boolean;
   /** The tier of a principal as it is now; one that is not configured any more counts as that of new users. */
   tierOf(principal: Principal): Tier;
 }
@@ -120,6 +122,7 @@ export function createLimits({ config, users, addresses, refused = () => {} }: L
   return {
     charge: (kind, source, principal, cost = ONE) => ask('charge', kind, source, principal, cost),
     foresee: (kind, source, principal, cost = ONE) => ask('foresee', kind, source, principal, cost),
+    sparesLoopback: loopback !== null,
     tierOf,
   };
 }
