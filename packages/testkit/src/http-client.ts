@@ -44,7 +44,12 @@ export function createHttpClient(url: string, sockets: number): HttpClient {
       const done = lane.done;
       lane.done = null;
       lane.fail = null;
-      release(lane);
+      if (/^connection: *close/im.test(answer.head)) {
+        all.delete(lane);
+        socket.destroy();
+        const next = waiting.shift();
+        if (next !== undefined) next.take(open());
+      } else release(lane);
       done?.(answer);
     });
     const lost = () => {
