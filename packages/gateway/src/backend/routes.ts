@@ -8,8 +8,6 @@ export interface RouteTable {
   readonly rest: readonly RestRoute[];
   query(name: string): Route | undefined;
   event(name: string): Route | undefined;
-  /** Names of the queries that have a route of their own, and whether they need somebody signed in. */
-  readonly queries: ReadonlyMap<string, boolean>;
 }
 
 export interface RestRoute {
@@ -60,7 +58,6 @@ export function createRouteTable(configured: readonly Route[]): RouteTable {
     rest: [...rest.values()],
     query: (name) => queries.get(name),
     event: (name) => events.get(name),
-    queries: new Map([...queries].map(([name, route]) => [name, !route.public])),
   };
 }
 

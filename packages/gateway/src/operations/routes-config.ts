@@ -10,7 +10,7 @@ export const routeSchema = z
       .strictObject({
         /** `METHOD /path/:param`. What begins with `/v1/` is served under `/api/v1/` as well. */
         rest: z.string().max(256).regex(REST, 'is "METHOD /path", such as "GET /v1/orders/:id"').optional(),
-        /** Name of a query of the ethgas dialect. */
+        /** Name of a query of the ethgas dialect, which says itself who may ask it: `public` does not count here. */
         query: z
           .string()
           .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/)

@@ -94,7 +94,7 @@ export function useKeyRoutes(fastify: FastifyInstance, { keys, sources }: KeyRou
   /** A key may show what there is, but a stolen one must not be able to make itself successors or more rights. */
   function owner(request: FastifyRequest): KeyActor {
     const { credential } = principalOf(request);
-    if (credential.kind !== 'session') throw new Refusal('forbidden', 'keys are managed with a session');
+    if (credential.kind !== 'session') throw new Refusal('forbidden', 'session');
     return by(request);
   }
 

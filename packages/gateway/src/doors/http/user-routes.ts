@@ -171,7 +171,7 @@ export function require(request: FastifyRequest, permission: Permission | null):
 
 /** The caller's own session. Sessions are managed by people who signed in, not by keys they made. */
 function ownSession({ credential }: Principal): string {
-  if (credential.kind !== 'session') throw new Refusal('forbidden', 'sessions are managed with a session');
+  if (credential.kind !== 'session') throw new Refusal('forbidden', 'session');
   return credential.sid;
 }
 
