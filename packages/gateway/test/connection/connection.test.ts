@@ -271,6 +271,23 @@ describe('what a reader is told', () => {
     expect(heard(line).at(-1)).toMatchObject({ event: 'error', code: 2, arg: { channel: ORDERS }, id: 7 });
   });
 
+  test('an account that is not the user’s any more ends its own stream and no other', async () => {
+    const made = kit({
+      principal: async (userId, credential) => {
+        const before = principalOf(userId, credential);
+        return { ...before, accounts: before.accounts.slice(0, 1) };
+      },
+    });
+    const line = made.open();
+    line.send(login('ada'));
+    line.send(subscribe(wants(ORDERS)));
+    await settle();
+    await made.change('user-changed', '1');
+    made.publish(order(11, 1), order(12, 1));
+    expect(pushes(line, ORDERS).map(({ key }) => key)).toEqual([`${MARKET}/11`]);
+    expect(heard(line).some(({ event, code }) => event === 'error' && code === 2)).toBe(true);
+  });
+
   test('a private stream that cannot go on after an expiry is cut rather than continued with a hole', async () => {
     const { open, publish, clock } = kit({ history: 3 });
     const line = open();

@@ -261,3 +261,20 @@ function bodyText(body: object, shape: string): string {
       return json;
   }
 }
+
+test.each([
+  ['DELETE', '/v1/user/sessions/%00', ''],
+  ['POST', '/v1/user/login/verify', 'nonceHash=%00'],
+  ['POST', '/v1/user/login', 'addr=%00'],
+])('a NUL character in %s %s is the client’s mistake', async (method, path, body) => {
+  const wallet = await gateway.wallet(0);
+  const signature = `0x${'11'.repeat(65)}`;
+  const answer = await gateway.http.request(
+    method,
+    path,
+    `Content-Type: application/x-www-form-urlencoded\r\nAuthorization: Bearer ${(await gateway.logIn(0)).accessToken}\r\n`,
+    body === '' ? '' : `addr=${wallet.address}&signature=${signature}&${body}`,
+  );
+  expect(answer.status).toBeGreaterThanOrEqual(400);
+  expect(answer.status).toBeLessThan(500);
+});

@@ -50,6 +50,7 @@ export interface Listener {
 }
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+const NUL_IN_PATH = /^[^?]*%00/;
 const MAX_HEADERS = 100;
 const INBOUND_ID = /^[A-Za-z0-9._-]{1,64}$/;
 
@@ -131,7 +132,10 @@ export function createListener(options: ListenerOptions): Listener {
       sendRefusal(reply.header('connection', 'close'), new Refusal('too_large', 'too many headers'), 431);
       return;
     }
-    done();
+    // Nothing has such a name, and no store can be asked for it.
+    if (NUL_IN_PATH.test(request.raw.url ?? ''))
+      done(new Refusal('not_found', 'a NUL character in the path'));
+    else done();
   });
 
   fastify.addHook('onResponse', (request, reply, done) => {

@@ -101,6 +101,8 @@ export function text(params: Params, name: string, maxLength = 256): string | un
   if (value === undefined || value === null || value === '') return undefined;
   if (typeof value !== 'string') throw invalid(name, 'must be one text');
   if (value.length > maxLength) throw invalid(name, `must have at most ${maxLength} characters`);
+  // No store keeps one, and the first program in C behind us would end the text there.
+  if (value.includes('\0')) throw invalid(name, 'must have no NUL character');
   return value;
 }
 
