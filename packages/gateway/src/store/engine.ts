@@ -19,7 +19,8 @@ export interface Prepared {
 }
 
 export type Step =
-  | { readonly statement: Prepared; readonly values: readonly Value[] }
+  /** `first`: one row at most is wanted. */
+  | { readonly statement: Prepared; readonly values: readonly Value[]; readonly first?: boolean }
   /** The answer is the change with its sequence; some databases fill that in only at the commit. */
   | { readonly append: Omit<Change, 'sequence'> }
   /** Keeps others that ask for the same name waiting until the transaction ends. */
@@ -102,20 +103,21 @@ export const prepare =
     const returnsRows =
       node.kind === 'SelectQueryNode' || ('returning' in node && node.returning !== undefined);
     const statement: Prepared = { sql, parameters, returnsRows };
-    const bind = (values: V): Step => ({
+    const bind = (values: V, first = false): Step => ({
       statement,
+      first,
       values: parameters.map((p) =>
         checked(p instanceof Slot ? (values as Record<string, unknown>)[p.name] : p),
       ),
     });
     return {
-      with: bind,
+      with: (values) => bind(values),
       *all(values) {
         const [result] = yield [bind(values)];
         return result?.rows as Row[];
       },
       *get(values) {
-        const [result] = yield [bind(values)];
+        const [result] = yield [bind(values, true)];
         return result?.rows[0] as Row | undefined;
       },
       *run(values) {

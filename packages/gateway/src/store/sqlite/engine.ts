@@ -20,11 +20,16 @@ const NOTHING: Result = { rows: [], changes: 0 };
 export function sqliteEngine(db: Database.Database, commits: GroupCommit): Engine {
   const statements = new Map<Prepared, Database.Statement>();
 
-  function run({ statement, values }: Extract<Step, { statement: Prepared }>): Result {
+  function run({ statement, values, first }: Extract<Step, { statement: Prepared }>): Result {
     let native = statements.get(statement);
     if (native === undefined) {
       native = db.prepare(statement.sql);
       statements.set(statement, native);
+    }
+    // Reading one row costs this driver a third of what setting up an iteration does.
+    if (statement.returnsRows && first === true) {
+      const row = native.get(values as Value[]);
+      return { rows: row === undefined ? [] : [row], changes: 0 };
     }
     if (statement.returnsRows) return { rows: native.all(values as Value[]) as unknown[], changes: 0 };
     return { rows: [], changes: native.run(values as Value[]).changes };

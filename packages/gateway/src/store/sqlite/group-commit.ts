@@ -21,12 +21,18 @@ interface Waiting {
 
 type Outcome = { value: unknown } | { error: unknown };
 
+/** How long a group may gather while there is company, and the size from which it need not. */
+const GATHER_MS = 1;
+const FULL_GROUP = 64;
+
 export class GroupCommit {
   readonly #db: Database.Database;
   readonly #maxWaiting: number;
   readonly #maxGroup: number;
   #waiting: Waiting[] = [];
-  #scheduled: NodeJS.Immediate | null = null;
+  #cancel: (() => void) | null = null;
+  /** The last group had more than one write. */
+  #company = false;
   #closed = false;
 
   constructor(db: Database.Database, options: GroupCommitOptions = {}) {
@@ -66,16 +72,29 @@ export class GroupCommit {
   /** Commits what waits and takes nothing more. Does not close the database. */
   close(): void {
     this.#closed = true;
-    if (this.#scheduled) clearImmediate(this.#scheduled);
+    this.#cancel?.();
     while (this.#waiting.length > 0) this.#commitGroup();
   }
 
+  /**
+   * A lone write is committed within its turn of the event loop. While writes come in company, the next group
+   * gets a moment to fill: a wait for the disk costs the same for one as for fifty.
+   */
   #schedule(): void {
-    this.#scheduled ??= setImmediate(() => {
-      this.#scheduled = null;
+    if (this.#cancel !== null) return;
+    const commit = () => {
+      this.#cancel = null;
+      this.#company = this.#waiting.length > 1;
       this.#commitGroup();
       if (this.#waiting.length > 0) this.#schedule();
-    });
+    };
+    if (this.#company && this.#waiting.length < FULL_GROUP) {
+      const timer = setTimeout(commit, GATHER_MS);
+      this.#cancel = () => clearTimeout(timer);
+    } else {
+      const immediate = setImmediate(commit);
+      this.#cancel = () => clearImmediate(immediate);
+    }
   }
 
   #commitGroup(): void {
