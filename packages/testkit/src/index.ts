@@ -1,3 +1,4 @@
+export { type CuttingProxy, startCuttingProxy } from './cutting-proxy.ts';
 export { createFakeClock, type FakeClock } from './fake-clock.ts';
 export {
   type GatewayProcess,
