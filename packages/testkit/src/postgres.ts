@@ -162,7 +162,7 @@ export async function startPostgres(
     stop,
     restart: start,
     close() {
-      closing ??= stop().then(() => rmSync(folder, { recursive: true, force: true }));
+      closing ??= stop('SIGQUIT').then(() => rmSync(folder, { recursive: true, force: true }));
       return closing;
     },
   };
@@ -176,7 +176,7 @@ function owner(folder: string): string[] {
   if (process.getuid?.() !== 0) return [];
   const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
   chownSync(folder, id('-u'), id('-g'));
-  return ['setpriv', '--reuid=postgres', '--regid=postgres', '--init-groups', '--pdeathsig=INT', '--'];
+  return ['setpriv', '--reuid=postgres', '--regid=postgres', '--init-groups', '--pdeathsig=QUIT', '--'];
 }
 
 async function freePort(): Promise<number> {

@@ -44,7 +44,10 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   const address = parseAddress(options.url);
   const settings = await prepared(address);
   const engine = new PostgresEngine({
-    connect: () => Connection.open({ address, connectMs: CONNECT_MS, settings }),
+    connect: (deadline) => {
+      const connectMs = Math.min(CONNECT_MS, deadline - performance.now());
+      return Connection.open({ address, connectMs, settings });
+    },
     poolSize: options.poolSize ?? 10,
     patienceMs: options.patienceMs ?? 1_800,
     most: options.most ?? 2_000,

@@ -1,5 +1,6 @@
 /** One connection to the server, which is never made again behind its user's back. */
 import { connect, type Socket } from 'node:net';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import postgres from 'postgres';
 import type { Result } from '../engine.ts';
 import { StoreError } from '../store-error.ts';
@@ -16,7 +17,24 @@ export interface ConnectionOptions {
 /** Numbers that we store are whole and safe; the driver would give them as text. */
 const int8 = { to: 20, from: [20], serialize: String, parse: Number };
 
-const clientOn = (socket: Socket, { address, settings }: ConnectionOptions, warned: () => void) => {
+type Place = PostgresAddress['hosts'][number];
+
+/** The driver would have an IP address checked against a certificate as if it were called `localhost`. */
+const tlsTo = (place: Place, tls: PostgresAddress['tls']) =>
+  tls === false || 'path' in place
+    ? false
+    : {
+        ...tls,
+        checkServerIdentity: (_: string, certificate: PeerCertificate) =>
+          tls.rejectUnauthorized ? checkServerIdentity(place.host, certificate) : undefined,
+      };
+
+const clientOn = (
+  socket: Socket,
+  place: Place,
+  { address, settings }: ConnectionOptions,
+  on: { warned(): void; closed(): void },
+) => {
   let taken = false;
   return postgres({
     // The driver connects again by itself when a connection is lost. What should have been the rest of a
@@ -26,11 +44,12 @@ const clientOn = (socket: Socket, { address, settings }: ConnectionOptions, warn
       taken = true;
       return socket;
     },
-    ...('host' in (address.hosts[0] ?? {}) ? {} : { host: 'localhost' }),
+    // Not used, since the socket is there; but with several the driver would hide why one failed.
+    host: 'localhost',
     ...(address.user === undefined ? {} : { user: address.user }),
     ...(address.password === undefined ? {} : { password: address.password }),
     ...(address.database === undefined ? {} : { database: address.database }),
-    ssl: address.tls,
+    ssl: tlsTo(place, address.tls),
     max: 1,
     idle_timeout: 0,
     max_lifetime: null,
@@ -39,8 +58,10 @@ const clientOn = (socket: Socket, { address, settings }: ConnectionOptions, warn
     types: { int8 },
     connection: { application_name: 'countersign', ...settings },
     onnotice: ({ severity }) => {
-      if (severity === 'WARNING') warned();
+      if (severity === 'WARNING') on.warned();
     },
+    // Over TLS the driver takes our listeners off the socket.
+    onclose: on.closed,
   } as postgres.Options<{ int8: postgres.PostgresType<number> }>);
 };
 
@@ -50,12 +71,16 @@ export class Connection {
   #alive = true;
   #warned = false;
   #onLost: () => void = () => undefined;
+  readonly #pending = new Set<(error: Error) => void>();
 
-  private constructor(socket: Socket, options: ConnectionOptions) {
+  private constructor(socket: Socket, place: Place, options: ConnectionOptions) {
     this.#socket = socket;
-    socket.once('close', () => this.#lose());
-    this.#sql = clientOn(socket, options, () => {
-      this.#warned = true;
+    socket.on('error', () => undefined).once('close', () => this.#lose());
+    this.#sql = clientOn(socket, place, options, {
+      warned: () => {
+        this.#warned = true;
+      },
+      closed: () => this.#lose(),
     }) as unknown as postgres.Sql;
   }
 
@@ -77,11 +102,7 @@ export class Connection {
     throw last;
   }
 
-  static async #openAt(
-    place: PostgresAddress['hosts'][number],
-    options: ConnectionOptions,
-    until: number,
-  ): Promise<Connection> {
+  static async #openAt(place: Place, options: ConnectionOptions, until: number): Promise<Connection> {
     const socket = connect(place);
     // Where the driver looks for the name that the server's certificate must have.
     if ('host' in place) Object.assign(socket, { host: place.host });
@@ -102,7 +123,7 @@ export class Connection {
           .once('close', () => reject(lost()));
       });
       socket.removeAllListeners();
-      const connection = new Connection(socket, options);
+      const connection = new Connection(socket, place, options);
       const { rows } = await connection.run('show transaction_read_only', []);
       const [mode] = rows as { transaction_read_only: string }[];
       if (mode?.transaction_read_only === 'off') return connection;
@@ -143,8 +164,19 @@ export class Connection {
   /** Sends a statement; those sent in one turn of the event loop travel together and are run in their order. */
   async run(text: string, values: readonly (string | number | Uint8Array | null)[]): Promise<Result> {
     if (!this.#alive) throw lost();
-    const answer = await this.#sql.unsafe(text, [...values], { prepare: values.length > 0 });
-    return { rows: [...answer], changes: answer.count ?? 0 };
+    // The driver does not hear of a socket that closes before it has begun to listen.
+    let fail: (error: Error) => void = () => undefined;
+    const closed = new Promise<never>((_, reject) => {
+      fail = reject;
+    });
+    this.#pending.add(fail);
+    try {
+      const sent = this.#sql.unsafe(text, [...values], { prepare: values.length > 0 });
+      const answer = await Promise.race([sent, closed]);
+      return { rows: [...answer], changes: answer.count ?? 0 };
+    } finally {
+      this.#pending.delete(fail);
+    }
   }
 
   /** Whatever is under way fails now. */
@@ -162,6 +194,10 @@ export class Connection {
   #lose(): void {
     if (!this.#alive) return;
     this.#alive = false;
+    // What the server said before it went says more, and is heard first.
+    setImmediate(() => {
+      for (const fail of this.#pending) fail(lost());
+    });
     this.#onLost();
   }
 }

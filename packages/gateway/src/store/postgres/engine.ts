@@ -25,7 +25,8 @@ const insertIntoChanges = insertChange(build);
 const FIRST_PAUSE = 20;
 
 export interface PostgresEngineOptions {
-  connect: () => Promise<Connection>;
+  /** Must have succeeded or failed by `deadline`, in milliseconds of `performance.now()`. */
+  connect: (deadline: number) => Promise<Connection>;
   poolSize: number;
   /** Milliseconds from being asked until a call has succeeded or failed. */
   patienceMs: number;

@@ -7,14 +7,14 @@ interface Waiter {
 }
 
 export class Pool {
-  readonly #connect: () => Promise<Connection>;
+  readonly #connect: (deadline: number) => Promise<Connection>;
   readonly #size: number;
   readonly #idle: Connection[] = [];
   readonly #waiting = new Set<Waiter>();
   #taken = 0;
 
   /** @param size connections at most; they are made when they are needed */
-  constructor(connect: () => Promise<Connection>, size: number) {
+  constructor(connect: (deadline: number) => Promise<Connection>, size: number) {
     this.#connect = connect;
     this.#size = size;
   }
@@ -32,7 +32,7 @@ export class Pool {
     let timer: NodeJS.Timeout | undefined;
     let late = false;
     try {
-      connection = this.#idle.pop() ?? (await this.#made());
+      connection = this.#idle.pop() ?? (await this.#made(deadline));
       timer = setTimeout(
         () => {
           late = true;
@@ -59,8 +59,8 @@ export class Pool {
     await Promise.all(this.#idle.splice(0).map((connection) => connection.end()));
   }
 
-  async #made(): Promise<Connection> {
-    const connection = await this.#connect();
+  async #made(deadline: number): Promise<Connection> {
+    const connection = await this.#connect(deadline);
     connection.onLost(() => {
       const i = this.#idle.indexOf(connection);
       if (i >= 0) this.#idle.splice(i, 1);
