@@ -17,6 +17,11 @@ export const serveCommand = defineCommand({
       description: 'Port for health, admin and backend; 0 = any free one',
     },
     'data-dir': { type: 'string', valueHint: 'folder', description: 'Folder for the database and keys' },
+    store: {
+      type: 'string',
+      valueHint: 'url',
+      description: 'postgres://... that several gateways share (default: a file in the data folder)',
+    },
     config: {
       type: 'string',
       valueHint: 'file',
@@ -84,6 +89,7 @@ export const serveCommand = defineCommand({
           ...(port === undefined ? {} : { port }),
           ...(internalPort === undefined ? {} : { internalPort }),
           ...(args['data-dir'] === undefined ? {} : { dataDir: args['data-dir'] }),
+          ...(args.store === undefined ? {} : { store: { url: args.store } }),
           ...(args.sandbox
             ? {
                 sandbox: {

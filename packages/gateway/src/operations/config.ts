@@ -20,8 +20,22 @@ export const configSchema = z.strictObject({
   /** Address of the internal listener (health, metrics, admin, backend): never expose it. */
   internalHost: z.string().default('127.0.0.1'),
   internalPort: port(4401),
-  /** Folder for the database and keys; made with mode 0700. */
+  /** Folder for keys, and for the database without `store.url`; made with mode 0700. */
   dataDir: z.string().min(1).default('.countersign'),
+  /** Where the truth is kept. */
+  store: z.prefault(
+    z.strictObject({
+      /** `postgres://user@host:port/database` of what several gateways share; null = a SQLite file in `dataDir`. */
+      url: z
+        .string()
+        .regex(/^postgres(?:ql)?:\/\//, 'must begin with postgres://')
+        .nullable()
+        .default(null),
+      /** Connections to PostgreSQL at most, for each gateway. */
+      poolSize: z.number().int().min(1).max(200).default(10),
+    }),
+    {},
+  ),
   /** `iss` and base of links in tokens. */
   issuer: z.string().min(1).max(256).default('countersign'),
   /** `aud` of access and refresh tokens. */

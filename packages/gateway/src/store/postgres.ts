@@ -98,7 +98,7 @@ async function withConnection<T>(
   } catch (error) {
     const failure = storeFailure(error);
     if (!(failure instanceof StoreError)) throw failure;
-    throw new StoreError(failure.code, `${address.shown}: ${failure.message}`, { cause: error });
+    throw new StoreError(failure.code, `${address.shown}: ${failure.message}`);
   } finally {
     await connection?.end();
   }

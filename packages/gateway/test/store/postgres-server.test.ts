@@ -3,11 +3,12 @@ import { once } from 'node:events';
 import { chmodSync, chownSync, readFileSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { findPostgres, type PostgresServer, startPostgres } from '@countersign/testkit';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { migratePostgres, openPostgresStore } from '../../src/store/postgres.ts';
 import { StoreError } from '../../src/store/store-error.ts';
-import { challenge, newUser, openSession, signingKey, wide } from './samples.ts';
+import { challenge, digest, newUser, openSession, signingKey, wide } from './samples.ts';
 
 const bin = findPostgres();
 const ROLES = readFileSync(new URL('../../src/store/postgres/roles.sql', import.meta.url), 'utf8');
@@ -279,6 +280,23 @@ describe.skipIf(bin === null)('the PostgreSQL server [needs postgresql]', () => 
         expect(() => as('console', statement), statement).toThrow(/permission denied/);
       }
     });
+  });
+
+  it('has no value of a row in any error', async () => {
+    const store = await openPostgresStore({ url: server.url(database) });
+    await openSession(store, 's1', { first: 'R0' });
+    server.psql(database, "alter table users add constraint rule check (tier <> 'odd')");
+    const errors = await Promise.all([
+      openSession(store, 's2', { first: 'R0' }).catch((error: unknown) => error),
+      store.users.create(newUser({ address: '0x2', tier: 'odd' })).catch((error: unknown) => error),
+    ]);
+    for (const error of errors) {
+      expect(error).toMatchObject({ name: 'StoreError', code: 'invalid' });
+      expect(inspect(error, { showHidden: true, depth: 9 })).not.toMatch(
+        new RegExp(`${digest('R0')}|0x2|odd`),
+      );
+    }
+    await store.close();
   });
 
   it('gives users made through one store ids that others made through another do not have', async () => {

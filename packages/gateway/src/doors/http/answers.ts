@@ -47,6 +47,9 @@ export function toRefusal(error: unknown): Refusal {
   // A peer that goes away in the middle of its own body (Node's ECONNRESET / "aborted").
   if (code === 'ECONNRESET' || code === 'ERR_STREAM_PREMATURE_CLOSE')
     return new Refusal('invalid_request', 'aborted');
+  // The store was not at fault, or may be able to again: the client should ask again, and is told so.
+  if (error instanceof Error && error.name === 'StoreError' && code !== 'invalid')
+    return new Refusal('unavailable', `store ${code}: ${error.message}`);
   return new Refusal('internal', error instanceof Error ? error.name : 'thrown value');
 }
 

@@ -131,9 +131,7 @@ export class Connection {
       throw new StoreError('cannot-open', 'the database takes no writes: it is a standby');
     } catch (error) {
       socket.destroy();
-      throw late
-        ? new StoreError('cannot-open', 'the database did not answer in time', { cause: error })
-        : error;
+      throw late ? new StoreError('cannot-open', 'the database did not answer in time') : error;
     } finally {
       clearTimeout(timer);
     }

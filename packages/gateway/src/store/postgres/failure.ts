@@ -56,7 +56,8 @@ export function meaningOf(error: unknown): Meaning | null {
 
 /**
  * Any error of the driver as one of ours; anything else passes. The server's message is left out where it may
- * hold values of rows (class 23, 22): the name of the rule says enough.
+ * hold values of rows (class 23, 22): the name of the rule says enough. Nor is the driver's error kept as the
+ * cause: it carries the row and the values of the statement.
  */
 export function storeFailure(error: unknown): unknown {
   const meaning = meaningOf(error);
@@ -67,5 +68,5 @@ export function storeFailure(error: unknown): unknown {
     constraint_name: rule,
   } = error as Error & { code: string; constraint_name?: string };
   const detail = meaning.code === 'invalid' ? (rule ?? code) : `${code}: ${message}`;
-  return new StoreError(meaning.code, `${meaning.text} (${detail})`, { cause: error });
+  return new StoreError(meaning.code, `${meaning.text} (${detail})`);
 }

@@ -44,7 +44,7 @@ export class Pool {
     } catch (error) {
       // What ended the work was our own patience, unless it has more to say than that the connection went.
       if (!late || error instanceof StoreError) throw error;
-      throw new StoreError('busy', 'the database did not answer in time', { cause: error });
+      throw new StoreError('busy', 'the database did not answer in time');
     } finally {
       clearTimeout(timer);
       this.#taken -= 1;

@@ -65,9 +65,6 @@ async function migrate(
     throw new StoreError(
       'cannot-open',
       'the schema must be changed, and this database user may not: migrate as its owner',
-      {
-        cause: error,
-      },
     );
   }
   if (error !== undefined) throw error;

@@ -96,15 +96,15 @@ async function commit(
     await Promise.all(sent);
   } catch (error) {
     if (meaningOf(error)?.lost || !connection.alive)
-      throw uncertain('the connection was lost during a commit', error);
+      throw uncertain('the connection was lost during a commit');
     throw error;
   }
   // A commit that was made here but not where it should be copied to is acknowledged with a mere warning.
-  if (connection.takeWarning()) throw uncertain('the database warned of a commit', undefined);
+  if (connection.takeWarning()) throw uncertain('the database warned of a commit');
   for (const [i, row] of rows.entries()) {
     const [inserted] = (await row).rows as { sequence: number }[];
     Object.assign(changes[i] as Change, { sequence: inserted?.sequence });
   }
 }
 
-const uncertain = (message: string, cause: unknown) => new StoreError('uncertain', message, { cause });
+const uncertain = (message: string) => new StoreError('uncertain', message);
