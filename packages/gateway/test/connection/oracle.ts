@@ -237,7 +237,9 @@ export class Oracle {
     const { position } = message as { position?: Record<string, { sequence: number }> };
     if (position === undefined) return;
     const isOwn = PRIVATE.has(arg.channel);
-    if (isOwn && !this.isRight()) this.#fail('joined without a right to it', text);
+    // One that named its place is kept for the next login, should its right run out before it is answered.
+    const isKept = (arg as { recover?: object }).recover !== undefined;
+    if (isOwn && !isKept && !this.isRight()) this.#fail('joined without a right to it', text);
     const places: [string, number][] = isOwn
       ? Object.entries(position).map(([account, { sequence }]) => [`${arg.marketType}/${account}`, sequence])
       : [[String(arg.marketType), Number((position as unknown as { sequence: number }).sequence)]];
