@@ -15,6 +15,7 @@ export const CLIENT_ERRORS = {
   invalid_option: 'permanent',
   foreign_url: 'permanent',
   closed: 'permanent',
+  slow_consumer: 'permanent',
 
   unsupported_signer: 'permanent',
   signer_rejected: 'user',

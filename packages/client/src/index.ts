@@ -1,5 +1,8 @@
 export { type ApiKey, type ApiKeyOptions, createApiKey, type KeyForm } from './api-key.ts';
 export { type Backoff, type BackoffOptions, createBackoff } from './backoff.ts';
+export { Book, type LevelChange } from './books/book.ts';
+export type { OrderBook, OrderBookEvents } from './books/order-book.ts';
+export type { Level } from './books/side.ts';
 export { type Clock, systemClock } from './clock.ts';
 export type { Credential, InvalidReason, WaitOptions, WebSocketLogin } from './credential.ts';
 export {
@@ -18,6 +21,16 @@ export {
   UsageError,
 } from './errors.ts';
 export type { Listenable, Unsubscribe } from './events.ts';
+export {
+  createFeed,
+  type Feed,
+  type FeedEvents,
+  type FeedOptions,
+  type FeedStats,
+  type SubscribeOptions,
+} from './feed/feed.ts';
+export type { Backpressure, Subscription, SubscriptionStatus } from './feed/subscription.ts';
+export type { FeedUpdate, Position, Resync, ResyncReason, StreamUpdate } from './feed/update.ts';
 export { createHandshakeToken, type HandshakeToken } from './handshake-token.ts';
 export {
   type ChainworksPreset,
@@ -53,3 +66,5 @@ export { type EncryptionKey, type EncryptionOptions, encryptedStore } from './st
 export { type LocalStorageOptions, localStorageStore } from './stores/local-storage.ts';
 export { memoryStore } from './stores/memory.ts';
 export type { SessionStore } from './stores/store.ts';
+export type { Drop, LinkState } from './transport/link.ts';
+export type { SocketConstructor, SocketLike } from './transport/socket.ts';
