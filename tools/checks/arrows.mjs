@@ -23,6 +23,7 @@ const packageArrows = {
 const floors = [
   ['index.ts'],
   ['gateway.ts'],
+  ['composition'],
   ['doors'],
   ['connection'],
   ['access', 'backend', 'dialects'],

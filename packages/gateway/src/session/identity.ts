@@ -16,7 +16,7 @@ import { createSessions, type Sessions } from './sessions.ts';
 import { createSigningKeys, type SigningKeys } from './signing-keys.ts';
 import { createWalletLogin, type WalletLogin } from './wallet-login.ts';
 
-export interface Identity {
+export interface Identity<Schemes = Record<string, BearerScheme>> {
   signingKeys: SigningKeys;
   accessTokens: AccessTokens;
   changes: AccessChanges;
@@ -24,11 +24,13 @@ export interface Identity {
   walletLogin: WalletLogin;
   sessions: Sessions;
   authenticator: Authenticator;
+  /** What `schemes` made. */
+  schemes: Schemes;
   /** Stops following the store. Leaves store and broker open: they are not ours. Idempotent. */
   close(): void;
 }
 
-export interface IdentityDependencies {
+export interface IdentityDependencies<Schemes = Record<string, BearerScheme>> {
   store: Store;
   broker: Broker;
   clock: Clock;
@@ -36,24 +38,24 @@ export interface IdentityDependencies {
   kek: KeyEncryption;
   random: (n: number) => Uint8Array;
   /** Further kinds of bearer tokens; given the directory and changes, which they share. */
-  schemes?: (shared: { directory: Directory; changes: AccessChanges }) => readonly BearerScheme[];
+  schemes?: (shared: { directory: Directory; changes: AccessChanges }) => Schemes;
   failures?: FailureLimiter;
   /** Told what went wrong in the background; for the log. */
   onProblem?: (problem: unknown) => void;
 }
 
 /** Loads keys and the wallet engine and starts to follow the change log. */
-export async function createIdentity({
+export async function createIdentity<Schemes extends Record<string, BearerScheme> = Record<string, never>>({
   store,
   broker,
   clock,
   config,
   kek,
   random,
-  schemes = () => [],
+  schemes = () => ({}) as Schemes,
   failures = createFailureLimiter({ clock }),
   onProblem = () => {},
-}: IdentityDependencies): Promise<Identity> {
+}: IdentityDependencies<Schemes>): Promise<Identity<Schemes>> {
   const { accessTtl, leeway } = config.tokens;
   await ready();
   const changes = await createAccessChanges({
@@ -95,13 +97,14 @@ export async function createIdentity({
     deadlines,
     onProblem,
   });
+  const made = schemes({ directory, changes });
   const authenticator = createAuthenticator({
     accessTokens,
     signingKeys,
     changes,
     directory,
     config,
-    schemes: schemes({ directory, changes }),
+    schemes: Object.values(made),
   });
   return {
     signingKeys,
@@ -111,6 +114,7 @@ export async function createIdentity({
     walletLogin,
     sessions,
     authenticator,
+    schemes: made,
     close() {
       changes.close();
       signingKeys.close();

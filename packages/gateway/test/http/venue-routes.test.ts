@@ -16,6 +16,7 @@ beforeAll(async () => {
         calls.push(call);
         return answer();
       },
+      stream: () => Promise.reject(new Error('nothing is streamed here')),
     },
     authenticator: {
       bearer: (token) => {

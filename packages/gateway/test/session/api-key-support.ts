@@ -46,10 +46,9 @@ export async function openKeyHouse(
   const apiKeys = { ...store.apiKeys, ...options.apiKeys?.(store) };
 
   async function start() {
-    let scheme: ApiKeyScheme | undefined;
     const node = await house.secondNode({
-      schemes: ({ directory, changes }) => {
-        scheme = createApiKeyScheme({
+      schemes: ({ directory, changes }) => ({
+        apiKeys: createApiKeyScheme({
           store: { apiKeys },
           changes,
           directory,
@@ -58,11 +57,10 @@ export async function openKeyHouse(
           replay: createMemoryReplayCache({ clock }),
           failures: createFailureLimiter({ clock }),
           hosts: () => [HOST, 'localhost:4400'],
-        });
-        return [scheme];
-      },
+        }),
+      }),
     });
-    if (scheme === undefined) throw new Error('no scheme was made');
+    const scheme = node.schemes.apiKeys;
     const { registered } = scheme;
     const keys = createApiKeys({
       store,

@@ -300,8 +300,8 @@ describe('a rotation', () => {
       replacedBy: name,
     });
     const successor = { key, privateKey, keyId, name, signer: importPrivateKey(privateKey ?? '') };
-    const accepted = async (one: typeof old) =>
-      open.node.authenticator.bearer(token(one, now()), websocket()).then?.(
+    const accepted = (one: typeof old) =>
+      Promise.resolve(open.node.authenticator.bearer(token(one, now()), websocket())).then(
         () => true,
         () => false,
       );

@@ -114,15 +114,15 @@ describe('kinds of tokens', () => {
     const seen: string[] = [];
     const authentication: Authentication = await house.authenticator.accessToken(access.token);
     const other = await house.secondNode({
-      schemes: () => [
-        {
-          claims: (token) => token.startsWith('key.'),
-          authenticate: (token, { door }) => {
+      schemes: () => ({
+        other: {
+          claims: (token: string) => token.startsWith('key.'),
+          authenticate: (token: string, { door }: BearerContext) => {
             seen.push(`${door} ${token}`);
             return authentication;
           },
         },
-      ],
+      }),
     });
     expect(await other.authenticator.bearer('key.1', rest)).toBe(authentication);
     const mine = await other.authenticator.bearer(access.token, rest);

@@ -16,6 +16,7 @@ import { createFakeClock, type FakeClock } from '../../../testkit/src/fake-clock
 import type { Broker } from '../../src/broker/broker.ts';
 import { createMemoryBroker } from '../../src/broker/memory.ts';
 import { type Config, type ConfigInput, parseConfig } from '../../src/operations/config.ts';
+import type { BearerScheme } from '../../src/session/authenticate.ts';
 import type { FailureLimiter } from '../../src/session/failure-limiter.ts';
 import { createIdentity, type Identity, type IdentityDependencies } from '../../src/session/identity.ts';
 import { openKeyEncryption } from '../../src/session/key-encryption.ts';
@@ -37,7 +38,9 @@ export interface House extends Identity {
   broker: Broker;
   problems: unknown[];
   /** Another node on the same store and clock, with a broker of its own: it hears no signal of the first. */
-  secondNode(options?: Partial<IdentityDependencies>): Promise<Identity>;
+  secondNode<Schemes extends Record<string, BearerScheme> = Record<string, never>>(
+    options?: Partial<IdentityDependencies<Schemes>>,
+  ): Promise<Identity<Schemes>>;
   /** Lets time pass and lets the background read what happened meanwhile. */
   pass(ms: number): Promise<void>;
   audited(): Promise<
@@ -57,9 +60,11 @@ export async function openHouse(
   const kek = openKeyEncryption(folder);
   const problems: unknown[] = [];
   const nodes: Identity[] = [];
-  const node = async (more: Partial<IdentityDependencies> = {}): Promise<[Identity, Broker]> => {
+  const node = async <Schemes extends Record<string, BearerScheme> = Record<string, never>>(
+    more: Partial<IdentityDependencies<Schemes>> = {},
+  ): Promise<[Identity<Schemes>, Broker]> => {
     const broker = createMemoryBroker({ clock, channels: channelTable([]) });
-    const identity = await createIdentity({
+    const identity = await createIdentity<Schemes>({
       store,
       broker,
       clock,

@@ -1,0 +1,81 @@
+/** What a connection is given of the rest of the gateway, whichever door it came through. */
+import { CHAINWORKS_REQUESTS, Refusal } from '@countersign/protocol';
+import type { ConnectionServices } from '../connection/services.ts';
+import type { Permission } from '../session/principal.ts';
+import type { Core } from './core.ts';
+import type { Venue } from './venue.ts';
+
+const QUERIES_IN_FLIGHT = 32;
+
+/** The requests of the chainworks dialect and what each asks for, where no route says otherwise. */
+export const REQUESTS: ReadonlyMap<string, Permission> = new Map(
+  CHAINWORKS_REQUESTS.map(({ event, permission }) => [event, permission]),
+);
+
+export function createConnectionServices(core: Core, { routes, forwarder }: Venue): ConnectionServices {
+  const { config, clock, log, hub, dialects, channels, registry, limits, metrics, identity } = core;
+  const { changes, authenticator } = identity;
+  const productChannels = [...channels.values()].filter(({ keyedBy }) => keyedBy === 'product');
+  const { messagesPerSecond, messageBurst, subscriptionsPerConnection, privateHold } = config.websocket;
+
+  return {
+    hub,
+    clock,
+    dialects,
+    limits: {
+      messagesPerSecond,
+      messageBurst,
+      subscriptionsPerConnection,
+      privateHold,
+      leeway: config.tokens.leeway * 1000,
+      queriesInFlight: QUERIES_IN_FLIGHT,
+    },
+    authenticate(token, { address, source }) {
+      const asOf = changes.position();
+      const proof = authenticator.bearer(token, { door: 'websocket', address, source });
+      return proof instanceof Promise ? proof.then((later) => ({ ...later, asOf })) : { ...proof, asOf };
+    },
+    meter: {
+      limits,
+      weights: config.limits.weights,
+      costOf: (command) =>
+        (command.kind === 'query' ? routes.query(command.query) : routes.event(command.request)) ?? {
+          weight: 1,
+        },
+    },
+    roomFor: (who) => {
+      const { connections, subscriptions } = limits.tierOf(who);
+      const held = registry.heldBy(who.userId);
+      return {
+        connections: connections - held.connections,
+        subscriptions: subscriptions - held.subscriptions,
+      };
+    },
+    changesApplied: () => changes.position(),
+    principal: core.principalOf,
+    // Async, because without a venue both must reject, not throw.
+    async query(name, args, who) {
+      if (forwarder === null) throw new Refusal('unavailable', 'no venue is configured');
+      return forwarder.query(name, args, who);
+    },
+    permissionFor: (request) => {
+      const route = routes.event(request);
+      return route === undefined ? REQUESTS.get(request) : route.permission;
+    },
+    async request(name, args, who) {
+      if (forwarder === null || who === null) throw new Refusal('unavailable', 'no venue is configured');
+      return forwarder.event(name, args, who);
+    },
+    knows: (channel, key) =>
+      channels.get(channel)?.keyedBy !== 'product' || productChannels.some(({ name }) => hub.has(name, key)),
+    identityChanged: (connection) => registry.identityChanged(connection),
+    refused: ({ peer }, { code, reason }) => {
+      metrics.failedAuths.inc({ door: peer.door, code });
+      log.info(
+        { event: 'connection.refused', connectionId: peer.id, source: peer.source, code, reason },
+        'refused',
+      );
+    },
+    fault: core.fault,
+  };
+}

@@ -1,0 +1,185 @@
+/** What every door stands on: the store, the keys, who is who, the streams, the limits. Opened in this order. */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { createMemoryBudgets } from '../access/budget.ts';
+import { createLimits } from '../access/limits.ts';
+import { createMemoryBroker } from '../broker/memory.ts';
+import { ConnectionRegistry } from '../connection/registry.ts';
+import type { Peer } from '../connection/services.ts';
+import { createCoinbaseDialect } from '../dialects/coinbase.ts';
+import { createEthgasDialect } from '../dialects/ethgas.ts';
+import { openTokenFile } from '../doors/internal/credentials-file.ts';
+import type { Clock } from '../operations/clock.ts';
+import type { Config } from '../operations/config.ts';
+import type { Logger } from '../operations/log.ts';
+import { createMetrics } from '../operations/metrics.ts';
+import { createSweeper } from '../operations/sweeper.ts';
+import { createApiKeyScheme } from '../session/api-key-scheme.ts';
+import { createApiKeys } from '../session/api-keys.ts';
+import { createFailureLimiter } from '../session/failure-limiter.ts';
+import { createHandshakeTokenScheme } from '../session/handshake-token-scheme.ts';
+import { createHandshakeTokenUsage } from '../session/handshake-token-usage.ts';
+import { createHandshakeTokens } from '../session/handshake-tokens.ts';
+import { createIdentity } from '../session/identity.ts';
+import { openKeyEncryption } from '../session/key-encryption.ts';
+import type { Credential, Principal } from '../session/principal.ts';
+import { createMemoryReplayCache } from '../session/replay-cache.ts';
+import { openStore } from '../store/open-store.ts';
+import { channelTable } from '../streams/channel.ts';
+import { createFlusher } from '../streams/flusher.ts';
+import { createHub } from '../streams/hub.ts';
+import { PROBE_CHANNEL } from '../streams/probe.ts';
+
+export type Core = Awaited<ReturnType<typeof openCore>>;
+
+/** @throws StoreError, or an Error in one clear line about a file that cannot be used */
+export async function openCore({ config, clock, log }: { config: Config; clock: Clock; log: Logger }) {
+  const dataDir = resolve(config.dataDir);
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const fault = (event: string, error: unknown): void => {
+    log.error({ event, err: error instanceof Error ? error : new Error(String(error)) }, 'fault');
+  };
+
+  const kek = openKeyEncryption(dataDir);
+  const adminToken = openTokenFile(join(dataDir, 'admin.token'), 'csa_');
+  const backendToken = openTokenFile(join(dataDir, 'backend.token'), 'csb_');
+  const store = await openStore({ ...config.store, dataDir }, clock);
+
+  const dialects = [
+    createEthgasDialect({ idleSeconds: config.websocket.loginDeadline }),
+    createCoinbaseDialect({
+      now: clock.now,
+      idleSeconds: config.coinbase.firstSubscribe,
+      level2PerConnection: config.coinbase.level2PerConnection,
+      sequence: config.coinbase.sequence,
+    }),
+  ] as const;
+  const channels = channelTable(dialects.flatMap((dialect) => [...dialect.channels.values()]));
+  const carried = channelTable([...channels.values(), PROBE_CHANNEL]);
+  const broker = createMemoryBroker({ clock, channels: carried });
+  const hub = createHub({ broker, channels: carried, clock });
+  const flusher = createFlusher({ clock, coalesceMs: config.websocket.coalesce });
+  const metrics = createMetrics();
+  const registry = new ConnectionRegistry(clock);
+  const usage = createHandshakeTokenUsage({
+    store,
+    clock,
+    onProblem: (error) => fault('token-usage', error),
+  });
+  /** Hosts with port that the public listener answers to; known once it listens. */
+  const listening: { hosts: readonly string[] } = { hosts: [] };
+
+  const identity = await createIdentity({
+    store,
+    broker,
+    clock,
+    config,
+    kek,
+    random: randomBytes,
+    onProblem: (error) => fault('identity', error),
+    schemes: (shared) => ({
+      apiKeys: createApiKeyScheme({
+        ...shared,
+        store,
+        clock,
+        config: config.keys,
+        replay: createMemoryReplayCache({ clock }),
+        failures: createFailureLimiter({ clock }),
+        hosts: () => listening.hosts,
+      }),
+      handshakes: createHandshakeTokenScheme({
+        ...shared,
+        store,
+        usage,
+        clock,
+        failures: createFailureLimiter({ clock }),
+      }),
+    }),
+  });
+  const { changes, directory, schemes } = identity;
+
+  /** The principal that a credential stands for now, at this address; null if it has no access left. */
+  async function principalOf(
+    userId: number,
+    credential: Credential,
+    { address }: Pick<Peer, 'address'>,
+  ): Promise<Principal | null> {
+    if (credential.kind === 'session') return directory.principal(userId, credential);
+    if (credential.kind === 'api-key') return schemes.apiKeys.principal(credential.keyId, address);
+    return schemes.handshakes.principal(credential.tokenId, address);
+  }
+
+  changes.onChange((change, { at }) => {
+    metrics.revocations.inc({ kind: change.kind });
+    registry
+      .apply(change, async ({ userId, credential, peer }) =>
+        userId === null || credential === null ? null : principalOf(userId, credential, peer),
+      )
+      .then(() =>
+        metrics.revocationLatency.observe(Math.max(0, clock.now() - Math.min(change.at, at)) / 1000),
+      )
+      .catch((error: unknown) => fault('revocation', error));
+  });
+  changes.onSessionExtended((sid, expiresAt) => registry.extend(sid, expiresAt));
+
+  const budgets = { users: createMemoryBudgets({ clock }), addresses: createMemoryBudgets({ clock }) };
+  const limits = createLimits({
+    config,
+    ...budgets,
+    refused: (kind, tier) => metrics.rateLimited.inc({ kind, tier }),
+  });
+  const keys = createApiKeys({
+    store,
+    changes,
+    clock,
+    random: randomBytes,
+    issuer: config.issuer,
+    registered: (name) => schemes.apiKeys.registered(name),
+  });
+  const handshakeTokens = createHandshakeTokens({ store, changes, clock, random: randomBytes, usage });
+  const sweeper = createSweeper({
+    store,
+    clock,
+    keepMs: config.tokens.keepEnded * 1000,
+    log,
+    onProblem: (error) => fault('sweep', error),
+  });
+
+  return {
+    config,
+    clock,
+    log,
+    fault,
+    adminToken,
+    backendToken,
+    store,
+    dialects,
+    channels,
+    broker,
+    hub,
+    flusher,
+    metrics,
+    registry,
+    usage,
+    listening,
+    identity,
+    principalOf,
+    limits,
+    keys,
+    handshakeTokens,
+    /** Closes from the top down. What was acknowledged is durable. */
+    async close(): Promise<void> {
+      budgets.users.close();
+      budgets.addresses.close();
+      flusher.close();
+      registry.close();
+      sweeper.close();
+      hub.close();
+      identity.close();
+      await broker.close();
+      await usage.close();
+      await store.close();
+    },
+  };
+}

@@ -1,0 +1,89 @@
+/** The door of operators and of the venue's backend: health, metrics, admin, publish. */
+import { randomBytes, randomInt } from 'node:crypto';
+import { createAdministration } from '../backend/administration.ts';
+import { createExplanations } from '../backend/explanations.ts';
+import { createPublisher } from '../backend/publish.ts';
+import type { ConnectionServices } from '../connection/services.ts';
+import { ethgasQueries } from '../dialects/ethgas-channels.ts';
+import { createInternalDoor, type InternalDoor } from '../doors/internal/server.ts';
+import { sourceGroup } from '../doors/source.ts';
+import { createGauges } from '../operations/gauges.ts';
+import { brokerRoundTrip, createHealth } from '../operations/health.ts';
+import { httpObserver, refusalCounter } from '../operations/metrics.ts';
+import { createStreamProbe } from '../streams/probe.ts';
+import { REQUESTS } from './connection-services.ts';
+import type { Core } from './core.ts';
+import type { Venue } from './venue.ts';
+
+/** Whether the gateway drains, and how an operator begins it. */
+export interface Draining {
+  draining(): boolean;
+  begin(): void;
+}
+
+export function createOperatorsDoor(
+  core: Core,
+  { routes }: Venue,
+  services: ConnectionServices,
+  { draining, begin }: Draining,
+): InternalDoor {
+  const { config, clock, log, metrics, identity, store, broker, hub, registry, channels, limits } = core;
+  const { sessions, changes, signingKeys } = identity;
+  createGauges(metrics.registry, { connections: () => registry.list(), hub: hub.stats, draining });
+
+  return createInternalDoor({
+    config,
+    health: createHealth({
+      clock,
+      draining,
+      checks: {
+        store: store.probe,
+        broker: brokerRoundTrip(broker, clock, () => randomInt(2 ** 47) / 2 ** 47),
+        streams: createStreamProbe({ hub, broker, clock, node: randomBytes(8).toString('hex') }),
+      },
+      facts: () => ({ changes: changes.position(), connections: registry.size }),
+    }),
+    registry: metrics.registry,
+    admin: {
+      administration: createAdministration({ store, sessions, changes, clock, config }),
+      signingKeys,
+      connections: registry,
+      drain: {
+        draining,
+        start: (actor) => {
+          log.warn({ event: 'drain', actor }, 'draining by command');
+          begin();
+        },
+      },
+      tiers: Object.keys(config.tiers),
+    },
+    explanations: createExplanations({
+      store,
+      clock,
+      limits,
+      vocabulary: {
+        channels,
+        routes,
+        queries: ethgasQueries,
+        events: REQUESTS,
+        weights: config.limits.weights,
+      },
+      principal: (userId, credential, address) => core.principalOf(userId, credential, { address }),
+      sourceOf: sourceGroup,
+      roomFor: services.roomFor,
+    }),
+    keys: core.keys,
+    handshakeTokens: core.handshakeTokens,
+    backend: {
+      publisher: createPublisher({ channels, broker, clock }),
+      channels,
+      connections: registry,
+      accountsOf: async (userId) => (await store.users.find(userId))?.accounts ?? null,
+    },
+    adminToken: core.adminToken,
+    backendToken: core.backendToken,
+    log,
+    observe: httpObserver(metrics, 'internal'),
+    refused: refusalCounter(metrics, 'internal'),
+  });
+}
