@@ -8,4 +8,5 @@ export {
   parseConfig,
 } from './operations/config.ts';
 export { createLog, type Logger } from './operations/log.ts';
+export { migratePostgres } from './store/postgres.ts';
 export { StoreError, type StoreErrorCode } from './store/store-error.ts';

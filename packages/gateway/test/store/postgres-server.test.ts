@@ -11,7 +11,10 @@ import { StoreError } from '../../src/store/store-error.ts';
 import { challenge, digest, newUser, openSession, signingKey, wide } from './samples.ts';
 
 const bin = findPostgres();
-const ROLES = readFileSync(new URL('../../src/store/postgres/roles.sql', import.meta.url), 'utf8');
+const file = (name: string) =>
+  readFileSync(new URL(`../../src/store/postgres/${name}`, import.meta.url), 'utf8');
+const ROLES = file('roles.sql');
+const AFTER_RESTORE = file('after-restore.sql');
 
 describe.skipIf(bin === null)('the PostgreSQL server [needs postgresql]', () => {
   let server: PostgresServer;
@@ -280,6 +283,25 @@ describe.skipIf(bin === null)('the PostgreSQL server [needs postgresql]', () => 
         expect(() => as('console', statement), statement).toThrow(/permission denied/);
       }
     });
+  });
+
+  it('ends what an older backup holds as live when it is restored (drill D27)', async () => {
+    const now = Date.now();
+    const first = await openPostgresStore({ url: server.url(database) });
+    await openSession(first, 's1', { createdAt: now });
+    await openSession(first, 's2', { createdAt: now });
+    await first.close();
+    server.psql('postgres', `create database ${database}_backup template ${database}`);
+    const later = await openPostgresStore({ url: server.url(database) });
+    await later.sessions.revoke('s1', now, 'logout');
+    await later.close();
+
+    server.psql(`${database}_backup`, AFTER_RESTORE);
+    const restored = await openPostgresStore({ url: server.url(`${database}_backup`) });
+    for (const sid of ['s1', 's2']) expect((await restored.sessions.find(sid))!.revokedAt).not.toBeNull();
+    const changes = await restored.changes.since(0, 10);
+    expect(changes.map(({ subject }) => subject).sort()).toEqual(['s1', 's2']);
+    await restored.close();
   });
 
   it('has no value of a row in any error', async () => {
