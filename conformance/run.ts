@@ -10,13 +10,11 @@
  * Exit code 0 if every step of every client that could run passed. A client that lacks something is skipped
  * with the reason; with REQUIRE_SERVICES=1 that is a failure.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createLoadWallets, startGatewayProcess } from '@countersign/testkit';
+import { createLoadWallets } from '@countersign/testkit';
 import { readCases } from './runner/cases.ts';
 import { runClient } from './runner/client.ts';
+import { type ConformanceGateway, startGateway, startRestartable } from './runner/gateways.ts';
 import { printTable, type Result, totals } from './runner/report.ts';
 import { prepareRuntimes } from './runner/runtimes.ts';
 
@@ -40,19 +38,16 @@ if (unknown !== undefined) {
 const chosen = positionals.length === 0 ? cases : cases.filter(({ name }) => positionals.includes(name));
 const required = process.env.REQUIRE_SERVICES === '1';
 
-const runtimes = await prepareRuntimes(new Set(chosen.map(({ runtime }) => runtime)), (text) =>
-  process.stderr.write(`${text}\n`),
+const runtimes = await prepareRuntimes(
+  new Set(chosen.flatMap(({ runtime, needs }) => [runtime, ...needs])),
+  (text) => process.stderr.write(`${text}\n`),
 );
-const dataDir = await mkdtemp(join(tmpdir(), 'countersign-conformance-'));
-const gateway = await startGatewayProcess({
-  dataDir,
-  flags: ['--sandbox'],
-  env: {
-    COUNTERSIGN_ACCESS_TTL: String(ACCESS_TTL),
-    COUNTERSIGN_LEEWAY: String(LEEWAY),
-    COUNTERSIGN_LOG_LEVEL: 'warn',
-  },
-});
+const settings = {
+  COUNTERSIGN_ACCESS_TTL: String(ACCESS_TTL),
+  COUNTERSIGN_LEEWAY: String(LEEWAY),
+  COUNTERSIGN_LOG_LEVEL: 'warn',
+};
+const shared = await startGateway(settings);
 const results: Result[] = [];
 const complaints: string[] = [];
 try {
@@ -62,18 +57,16 @@ try {
   const work = async () => {
     for (const [index, one] of queue) {
       const wallet = wallets[index]!;
+      const own: ConformanceGateway | null = one.restarts ? await startRestartable(settings) : null;
       const result = await runClient(one, runtimes, deadline, {
-        GATEWAY_REST: gateway.ready.rest,
-        GATEWAY_WEBSOCKET: gateway.ready.websocket,
-        GATEWAY_SOCKETIO: gateway.ready.socketio,
-        GATEWAY_INTERNAL: gateway.ready.internal,
-        ADMIN_TOKEN_FILE: join(dataDir, 'admin.token'),
+        ...(own ?? shared).env,
         WALLET_ADDRESS: wallet.address,
         WALLET_KEY: `0x${Buffer.from(wallet.privateKey).toString('hex')}`,
         CHAIN_ID: '1',
         ACCESS_TTL: String(ACCESS_TTL),
         LEEWAY: String(LEEWAY),
       });
+      if (own !== null) complaints.push(...(await own.stop()).map((line) => `${one.name}: ${line}`));
       results.push(result);
       const { passed, failed } = totals([result]);
       const said =
@@ -84,11 +77,7 @@ try {
   await Promise.all(Array.from({ length: Math.max(1, Number(values.jobs)) }, work));
   results.sort((a, b) => chosen.indexOf(a.client) - chosen.indexOf(b.client));
 } finally {
-  const code = await gateway.stop();
-  if (code !== 0) complaints.push(`the gateway ended with ${code}`);
-  // What no client noticed, but the gateway did: every warning is a finding.
-  complaints.push(...gateway.log.filter((line) => /"level":"(warn|error|fatal)"/.test(line)));
-  await rm(dataDir, { recursive: true, force: true });
+  complaints.push(...(await shared.stop()));
 }
 
 const { passed, failed, skipped } = totals(results);

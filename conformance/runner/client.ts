@@ -25,6 +25,10 @@ export async function runClient(
   const runtime = runtimes[client.runtime];
   const skip = (why: string): Result => ({ client, steps: [], skipped: why, seconds: 0 });
   if ('missing' in runtime) return skip(runtime.missing);
+  for (const need of client.needs) {
+    const other = runtimes[need];
+    if ('missing' in other) return skip(other.missing);
+  }
   if (client.seeds && !existsSync(SEEDS)) return skip('its page is not stored here (folder ../shared/seeds)');
 
   const begun = performance.now();

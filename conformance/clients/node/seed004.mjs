@@ -67,7 +67,9 @@ await step('connect', async () => {
   await until('connection', 5000, () => page.printed.includes('Connected successfully'));
 });
 await step('connect_from_environment', async () => {
-  const other = run(token, IMPORT, environment, events);
+  // The token that the gateway made at its first start.
+  const ready = readFileSync(process.env.HANDSHAKE_TOKEN_FILE, 'utf8').trim();
+  const other = run(ready, IMPORT, environment, events);
   await until('connection', 5000, () => other.printed.includes('Connected successfully'));
   other.socket.disconnect();
 });
@@ -114,4 +116,18 @@ await step('revoke', async () => {
   await admin('DELETE', `/${handshakeToken.tokenId}`);
   await until('end', 5000, () => printed.includes('Disconnected: io server disconnect'));
   expect(notice?.code === 'UNAUTHORIZED' && !socket.active, 'no word before the end, or it goes on trying');
+});
+await step('restart', async () => {
+  const { secret } = await provision();
+  const { socket, printed } = run(secret, IMPORT, reconnecting, events);
+  await until('connection', 5000, () => socket.connected);
+  const answer = await fetch(process.env.RESTART_URL, { method: 'POST' });
+  expect(answer.ok, await answer.text());
+  const count = (line) => printed.filter((one) => one === line).length;
+  // The page's options: five attempts, one to five seconds apart.
+  await until('reconnection', 25_000, () => count('Connected successfully') === 2);
+  const reply = await socket.timeout(5000).emitWithAck('/evm/buy/quote', QUOTE);
+  expect(reply.success, JSON.stringify(reply));
+  socket.disconnect();
+  return printed.filter((line) => !line.startsWith('Connected')).join('; ');
 });

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import time
 import urllib.request
 
 import socketio
@@ -89,9 +90,20 @@ class Flow:
         until("end", 5, lambda: not sio.connected)
         assert notices[0]["code"] == "UNAUTHORIZED", notices
 
+    def restart(self):
+        sio = run(provision()["secret"])
+        connects = []
+        sio.on("connect", lambda: connects.append(time.time()))
+        down = time.time()
+        urllib.request.urlopen(urllib.request.Request(os.environ["RESTART_URL"], method="POST"), timeout=30).close()
+        until("reconnection", 30, lambda: connects and sio.connected)
+        assert sio.call("/svm/buy/quote", QUOTE, timeout=5)["success"]
+        sio.disconnect()
+        return f"{connects[0] - down:.1f} s after the restart began"
+
 
 flow = Flow()
-for name in ("connect", "request_event", "request_ack", "wrong_token", "rotate", "revoke"):
+for name in ("connect", "request_event", "request_ack", "wrong_token", "rotate", "revoke", "restart"):
     step(name, getattr(flow, name))
 # A client that was told to stay away leaves its threads behind.
 os._exit(0)
