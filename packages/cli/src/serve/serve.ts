@@ -90,8 +90,8 @@ async function start(
   const wallet = flags.sandbox ? await demoWallet(dataDir) : undefined;
   const sandbox = flags.sandbox ? await openSandbox(flags, log) : undefined;
   if (sandbox) opened.push(sandbox);
-  const venue = sandbox ? { ...input.venue, url: sandbox.url } : input.venue;
-  const gateway = await createGateway({ ...input, dataDir, ...(venue ? { venue } : {}) }, { log });
+  const settings = sandbox ? forSandbox(input, sandbox.url) : input;
+  const gateway = await createGateway({ ...settings, dataDir }, { log });
   opened.push(gateway);
   const urls = await gateway.start();
   const { admin, backend } = gateway.credentials;
@@ -116,6 +116,13 @@ async function start(
   };
   const { rest, websocket, socketio, internal } = urls;
   return { ready: { rest, websocket, socketio, internal, credentials }, gateway };
+}
+
+/** The venue, and for new users the tier that limits nobody on a laptop, unless the settings say otherwise. */
+function forSandbox(input: ConfigInput, url: string): ConfigInput {
+  const { venue, wallet, tiers } = input;
+  const newUser = { ...(tiers === undefined ? { tier: 'developer' } : {}), ...wallet?.newUser };
+  return { ...input, venue: { ...venue, url }, wallet: { ...wallet, newUser } };
 }
 
 async function openSandbox({ seed, rate, replay }: ServeFlags, log: Logger) {

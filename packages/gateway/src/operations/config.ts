@@ -63,8 +63,11 @@ export const configSchema = z.strictObject({
       signingKeyLife: seconds(30 * 86_400),
       /** Seconds a key is published before its first use: the cache life of the key set plus skew. */
       signingKeyLead: seconds(600, 0, 86_400),
-      /** Live sessions of one user; one more ends the oldest (R50). */
-      sessionsPerUser: z.number().int().min(1).max(10_000).default(100),
+      /**
+       * Live sessions that a user may have; the oldest ends when one more is opened (R50). Null = any number:
+       * several programs may share a wallet, and each login of theirs opens a session.
+       */
+      sessionsPerUser: z.number().int().min(1).max(10_000).nullable().default(null),
       /** Seconds for which a session that ended is still known, for whoever investigates. */
       keepEnded: seconds(30 * 86_400, 3600, 3650 * 86_400),
     }),
@@ -135,8 +138,8 @@ export const configSchema = z.strictObject({
       pingsPerSecond: count(10),
       connectionsPerSource: count(20_000),
       /** Messages that one connection may send per second on average, and at once. */
-      messagesPerSecond: count(100),
-      messageBurst: count(500),
+      messagesPerSecond: count(1000),
+      messageBurst: count(2000),
       subscriptionsPerConnection: count(500),
       /** Seconds without a login or a public channel after which an ethgas connection is closed (R57). */
       loginDeadline: seconds(10, 1, 300),

@@ -56,6 +56,13 @@ const SHIPPED_TIERS: Record<string, z.input<typeof tierSchema>> = {
     connections: 10_000,
     subscriptions: 200_000,
   },
+  /** What `serve --sandbox` gives new users: on a laptop nobody has to be kept from anybody. */
+  developer: {
+    requests: { limit: 10_000_000 },
+    reserve: 1_000_000,
+    connections: 20_000,
+    subscriptions: 1_000_000,
+  },
 };
 
 /** What signed-in users may spend, by the name of their tier. A file that sets `tiers` replaces all of them. */

@@ -182,7 +182,7 @@ export interface SessionStore {
    * Makes the session and its first refresh token durable in one transaction, creating the user if the address
    * is new. Does not look at the user's status.
    *
-   * @param input.most live sessions that the user may have, this one included: the oldest beyond it end in the
+   * @param input.most live sessions that the user may have, this one included (null: any number): the oldest beyond it end in the
    *   same transaction (reason `session-limit`), and `ended` are their records in the change log
    * @throws StoreError (rejects) `invalid` if the sid or the digest is taken
    */
@@ -190,7 +190,7 @@ export interface SessionStore {
     user: NewUser & { address: string };
     session: Omit<Session, 'userId' | 'revokedAt' | 'revokeReason' | 'lastRefreshAt'>;
     refreshDigest: string;
-    most: number;
+    most: number | null;
   }): Promise<{ user: User; session: Session; ended: Change[] }>;
   find(sid: string): Promise<Session | null>;
   /** Live sessions of a user, newest first. */

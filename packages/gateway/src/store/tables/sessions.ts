@@ -50,23 +50,20 @@ export function sessionsOn(engine: Engine, users: Users): SessionStore {
       .limit(v.limit),
   );
   const insert = prepare<Omit<SessionRow, 'revoked_at' | 'revoke_reason' | 'last_refresh_at'>>()((v) =>
-    build
-      .insertInto('sessions')
-      .values({
-        sid: v.sid,
-        user_id: v.user_id,
-        chain_id: v.chain_id,
-        wallet: v.wallet,
-        rotation: v.rotation,
-        created_at: v.created_at,
-        expires_at: v.expires_at,
-        revoked_at: null,
-        revoke_reason: null,
-        last_refresh_at: null,
-        source: v.source,
-        user_agent: v.user_agent,
-      })
-      .returningAll(),
+    build.insertInto('sessions').values({
+      sid: v.sid,
+      user_id: v.user_id,
+      chain_id: v.chain_id,
+      wallet: v.wallet,
+      rotation: v.rotation,
+      created_at: v.created_at,
+      expires_at: v.expires_at,
+      revoked_at: null,
+      revoke_reason: null,
+      last_refresh_at: null,
+      source: v.source,
+      user_agent: v.user_agent,
+    }),
   );
   const end = prepare<{ sid: string; at: number; reason: string }>()((v) =>
     build
@@ -94,6 +91,17 @@ export function sessionsOn(engine: Engine, users: Users): SessionStore {
     }
     return changes;
   }
+  /** Ends the oldest sessions of a user who has more than `most`. */
+  function* endBeyond(most: number, userId: number, except: string, now: number): Op<Change[]> {
+    const beyond = ((yield* countLive.get({ userId, now }))?.live ?? 0) - most;
+    if (beyond <= 0) return [];
+    const oldest = yield* oldestOfUser.all({ userId, now, except, limit: beyond });
+    return yield* endAll(
+      oldest.map((row) => row.sid),
+      now,
+      SESSION_LIMIT,
+    );
+  }
   const rotation = rotationOn(engine, endSession);
 
   return {
@@ -104,7 +112,7 @@ export function sessionsOn(engine: Engine, users: Users): SessionStore {
           const user = yield* users.claim(newUser);
           const { sid, createdAt: now } = session;
           const userId = user.user_id;
-          const [accounts, inserted, , counted] = yield* together(
+          const [accounts] = yield* together(
             users.accounts(userId),
             insert.with({
               sid,
@@ -118,19 +126,11 @@ export function sessionsOn(engine: Engine, users: Users): SessionStore {
               user_agent: session.userAgent,
             }),
             rotation.begin({ digest: refreshDigest, sid, issuedAt: now }),
-            countLive.with({ userId, now }),
           );
-          const beyond = (rowsOf<{ live: number }>(counted)[0]?.live ?? 0) - most;
-          const oldest =
-            beyond > 0 ? yield* oldestOfUser.all({ userId, now, except: sid, limit: beyond }) : [];
-          const ended = yield* endAll(
-            oldest.map((row) => row.sid),
-            now,
-            SESSION_LIMIT,
-          );
+          const ended = most === null ? [] : yield* endBeyond(most, userId, sid, now);
           return {
             user: users.whole(user, rowsOf<AccountRow>(accounts)),
-            session: toSession(rowsOf<SessionRow>(inserted)[0]!),
+            session: { ...session, userId, revokedAt: null, revokeReason: null, lastRefreshAt: null },
             ended,
           };
         },
