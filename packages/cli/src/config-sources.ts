@@ -61,6 +61,13 @@ const programVariables = new Set([
   'COUNTERSIGN_HOME',
   'COUNTERSIGN_WALLET_KEY',
   'COUNTERSIGN_URL',
+  'COUNTERSIGN_WEBSOCKET_URL',
+  'COUNTERSIGN_INTERNAL_URL',
+  'COUNTERSIGN_CHAIN_ID',
+  'COUNTERSIGN_KEY_FILE',
+  'COUNTERSIGN_WALLET_KEY_FILE',
+  'COUNTERSIGN_TOKEN_FILE',
+  'COUNTERSIGN_PROFILE',
 ]);
 
 /** Every variable that is read, with the setting it means. The long name wins where both are set. */

@@ -4,6 +4,12 @@ export interface Io {
   out(line: string): void;
   /** Everything else: progress, warnings, errors. */
   err(line: string): void;
+  /** To the terminal as it is, for a view that draws over itself. */
+  draw(text: string): void;
+  /** Size of the terminal, as it is now. */
+  size(): { columns: number; rows: number };
+  /** What is piped into the program, in pieces. */
+  input(): AsyncIterable<string>;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Standard output is a terminal: a person reads it. */
   readonly outIsTerminal: boolean;

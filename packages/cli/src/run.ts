@@ -1,37 +1,10 @@
 /** Finds the command that a command line names, checks its flags, runs it, and turns whatever happens into an exit code. */
-import { type ArgsDef, type CommandDef, renderUsage, runCommand } from 'citty';
+import { type ArgsDef, renderUsage, runCommand } from 'citty';
 import { CliError } from './cli-error.ts';
-import { configCommand } from './commands/config.ts';
-import { explainCommand } from './commands/explain.ts';
-import { keyCommand } from './commands/key.ts';
-import { listenCommand } from './commands/listen.ts';
-import { loginCommand } from './commands/login.ts';
-import { logoutCommand } from './commands/logout.ts';
-import { serveCommand } from './commands/serve.ts';
-import { tokenCommand } from './commands/token.ts';
-import { whoamiCommand } from './commands/whoami.ts';
+import { type AnyCommand, argsOf, kebab, root, subCommandsOf } from './command-tree.ts';
 import { EXIT } from './exit-codes.ts';
 import { type Io, printable } from './io.ts';
-
-type AnyCommand = CommandDef<ArgsDef>;
-
-const root = {
-  meta: {
-    name: 'countersign',
-    description: 'Run a Countersign gateway, log in to one, and listen to its streams',
-  },
-  subCommands: {
-    serve: serveCommand,
-    login: loginCommand,
-    whoami: whoamiCommand,
-    logout: logoutCommand,
-    listen: listenCommand,
-    key: keyCommand,
-    token: tokenCommand,
-    explain: explainCommand,
-    config: configCommand,
-  },
-} as unknown as AnyCommand;
+import { takeProfile, withProfile } from './profiles.ts';
 
 /**
  * @param argv what follows the program's name
@@ -40,14 +13,18 @@ const root = {
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const json = argv.includes('--json');
   try {
-    const { command, names, rest } = findCommand(argv);
+    const { words, profile } = takeProfile(argv, io.env);
+    const { command, names, rest } = findCommand(words);
     if (argv.includes('--help') || argv.includes('-h') || (argv.length === 0 && command === root)) {
       io.out(await usageOf(command, names));
       return EXIT.ok.code;
     }
     if (command.subCommands) throw new CliError('usage', missingCommand(command, names, rest));
-    refuseUnknownFlags(rest, (command.args ?? {}) as ArgsDef, names);
-    const { result } = await runCommand(command, { rawArgs: rest, data: io });
+    refuseUnknownFlags(rest, argsOf(command), names);
+    const { result } = await runCommand(command, {
+      rawArgs: rest,
+      data: profile === null ? io : withProfile(io, profile),
+    });
     return typeof result === 'number' ? result : EXIT.ok.code;
   } catch (error) {
     const failure = toCliError(error);
@@ -59,8 +36,6 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     return failure.exitCode;
   }
 }
-
-const subCommandsOf = (command: AnyCommand) => (command.subCommands ?? {}) as Record<string, AnyCommand>;
 
 function findCommand(argv: readonly string[]): { command: AnyCommand; names: string[]; rest: string[] } {
   let command = root;
@@ -89,18 +64,22 @@ function missingCommand(command: AnyCommand, names: string[], rest: string[]): s
 
 async function usageOf(command: AnyCommand, names: string[]): Promise<string> {
   const named = { ...command, meta: { ...(command.meta as object), name: names.join(' ') } };
-  return (await renderUsage(named)).trimEnd();
+  const everywhere =
+    command === root ? '\nEvery command also takes --profile NAME (see: countersign profile list).' : '';
+  return `${(await renderUsage(named)).trimEnd()}${everywhere}`;
 }
-
-const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /** citty lets unknown flags pass; a misspelt `--no-sandbx` should not start a sandbox. */
 function refuseUnknownFlags(words: readonly string[], args: ArgsDef, names: readonly string[]): void {
   const known = new Map(Object.entries(args).map(([name, definition]) => [kebab(name), definition]));
+  let places = Object.values(args).filter(({ type }) => type === 'positional').length;
   for (let at = 0; at < words.length; at++) {
     const word = words[at] ?? '';
-    if (!word.startsWith('-') || word === '-')
+    if (!word.startsWith('-') || word === '-') {
+      places -= 1;
+      if (places >= 0) continue;
       throw new CliError('usage', `what should "${printable(word, 40)}" be?`);
+    }
     const [flag = '', value] = word.replace(/^--?/, '').split(/=(.*)/s);
     if (names.at(-1) === 'login' && /^(?:(?:private|wallet|secret)-?)?key$|^pk$/.test(flag)) {
       throw new CliError(
@@ -111,7 +90,11 @@ function refuseUnknownFlags(words: readonly string[], args: ArgsDef, names: read
     }
     const positive = flag.startsWith('no-') && !known.has(flag) ? flag.slice(3) : flag;
     const definition = known.get(positive);
-    if (!definition || (positive !== flag && definition.type !== 'boolean')) {
+    if (
+      !definition ||
+      definition.type === 'positional' ||
+      (positive !== flag && definition.type !== 'boolean')
+    ) {
       throw new CliError('usage', `${names.join(' ')} has no flag --${printable(flag, 40)}`);
     }
     if (definition.type === 'boolean') continue;

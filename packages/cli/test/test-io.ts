@@ -4,6 +4,8 @@ import type { Io } from '../src/io.ts';
 export interface TestIo extends Io {
   readonly outLines: string[];
   readonly errLines: string[];
+  /** What was drawn on the terminal. */
+  readonly drawn: string[];
   abort(): void;
 }
 
@@ -12,17 +14,26 @@ export function testIo(
     env?: Record<string, string>;
     terminal?: boolean;
     answers?: string[];
+    /** What is piped in, in these pieces. */
+    input?: string[];
     onOut?: (line: string) => void;
   } = {},
 ): TestIo {
   const outLines: string[] = [];
   const errLines: string[] = [];
+  const drawn: string[] = [];
   const answers = [...(options.answers ?? [])];
   const stop = new AbortController();
   const answer = async () => answers.shift() ?? null;
   return {
     outLines,
     errLines,
+    drawn,
+    draw: (text) => void drawn.push(text),
+    size: () => ({ columns: 80, rows: 24 }),
+    async *input() {
+      yield* options.input ?? [];
+    },
     out(line) {
       outLines.push(line);
       options.onOut?.(line);

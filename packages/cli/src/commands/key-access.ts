@@ -1,10 +1,10 @@
 /** On whose behalf a command manages API keys: their owner with the saved session, or an operator with the admin token. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CliError } from '../cli-error.ts';
 import { type Io, printable } from '../io.ts';
-import { type Call, call, isAboutToExpire, originOf, refresh } from '../session/api.ts';
+import { baseOf, type Call, call, isAboutToExpire, refresh } from '../session/api.ts';
 import { requireSession, saveSession } from '../session/session-file.ts';
+import { readToken } from '../session/token-file.ts';
 
 const DEFAULT_INTERNAL_URL = 'http://127.0.0.1:4401';
 
@@ -53,20 +53,17 @@ export interface AdminArgs {
   'token-file'?: string | undefined;
 }
 
-export function adminOf(args: AdminArgs, io: Io): { origin: string; bearer: string } {
-  const folder = args['data-dir'] ?? (io.env.COUNTERSIGN_DATA_DIR || '.countersign');
-  const path = args['token-file'] ?? join(folder, 'admin.token');
-  return { origin: originOf(args['internal-url'] ?? DEFAULT_INTERNAL_URL), bearer: readToken(path) };
-}
+/** The flag, else the profile's or the variable `COUNTERSIGN_INTERNAL_URL`, else the default. */
+export const internalUrlOf = (args: AdminArgs, io: Io): string =>
+  args['internal-url'] ?? (io.env.COUNTERSIGN_INTERNAL_URL || DEFAULT_INTERNAL_URL);
 
-function readToken(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why = code === 'ENOENT' ? 'there is no such file (is --data-dir right?)' : String(code);
-    throw new CliError('config', `cannot read the admin token ${path}: ${why}`);
-  }
+/** Where the gateway keeps its files. */
+export const dataDirOf = (args: AdminArgs, io: Io): string =>
+  args['data-dir'] ?? (io.env.COUNTERSIGN_DATA_DIR || '.countersign');
+
+export function adminOf(args: AdminArgs, io: Io): { origin: string; bearer: string } {
+  const path = args['token-file'] ?? join(dataDirOf(args, io), 'admin.token');
+  return { origin: baseOf(internalUrlOf(args, io)), bearer: readToken(path, 'admin token') };
 }
 
 export interface KeyAccess {

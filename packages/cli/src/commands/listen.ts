@@ -7,7 +7,7 @@ import { stream } from '../listen/stream.ts';
 import { subscriptionOf } from '../listen/subscriptions.ts';
 import { isAboutToExpire, refresh } from '../session/api.ts';
 import { loadSession, type SavedSession, saveSession, sessionPath } from '../session/session-file.ts';
-import { chosenOrigin, ioOf, jsonFlag, urlFlag } from './shared.ts';
+import { chosenOrigin, ioOf, jsonFlag, urlFlag, webSocketUrlOf } from './shared.ts';
 
 const list = (text: string | undefined): string[] =>
   (text ?? '')
@@ -99,7 +99,7 @@ export const listenCommand = defineCommand({
     }
     const origin = chosenOrigin(args.url, io.env, saved?.url);
     let session = isPrivate ? saved : null;
-    if (session && origin !== session.url) {
+    if (session && new URL(origin).origin !== new URL(session.url).origin) {
       throw new CliError('config', `the saved session is for ${session.url}; log in to ${origin} first`);
     }
     const renew = async (old: SavedSession): Promise<SavedSession> => {
@@ -114,7 +114,7 @@ export const listenCommand = defineCommand({
     const release = io.handleStop();
     try {
       await stream({
-        url: `${origin.replace(/^http/, 'ws')}/ws${faultQuery(args.faults, args['fault-seed'])}`,
+        url: `${webSocketUrlOf(origin, args.url, io.env)}${faultQuery(args.faults, args['fault-seed'])}`,
         subscriptions,
         session,
         renew,

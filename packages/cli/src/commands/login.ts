@@ -48,9 +48,12 @@ export const loginCommand = defineCommand({
   async run(context) {
     const io = ioOf(context);
     const { args } = context;
-    const chainId = chainIdOf(args['chain-id']);
+    const chainId = chainIdOf(args['chain-id'] ?? (io.env.COUNTERSIGN_CHAIN_ID || undefined));
     const origin = chosenOrigin(args.url, io.env);
-    const { address, sign } = await findWallet(io, args['key-file']);
+    const { address, sign } = await findWallet(
+      io,
+      args['key-file'] ?? (io.env.COUNTERSIGN_WALLET_KEY_FILE || undefined),
+    );
 
     const challenge = await askForChallenge(
       origin,

@@ -1,4 +1,7 @@
-/** `countersign token`: handshake tokens, which an operator hands out (seed 004, "Getting Credentials"). */
+/**
+ * `countersign token`: handshake tokens, which an operator hands out (seed 004, "Getting Credentials"), and beside them
+ * the tokens that an API key signs for itself (token-jwt.ts).
+ */
 import { defineCommand } from 'citty';
 import { CliError } from '../cli-error.ts';
 import { type Io, printable } from '../io.ts';
@@ -6,6 +9,7 @@ import { type Call, call } from '../session/api.ts';
 import { reserveTokenFile, type TokenFile } from '../session/token-file.ts';
 import { type AdminArgs, adminFlags, adminOf, listOf } from './key-access.ts';
 import { instant, ioOf, jsonFlag } from './shared.ts';
+import { tokenRestCommand, tokenWsCommand } from './token-jwt.ts';
 
 /** As the admin API shows a token. */
 interface Token {
@@ -97,7 +101,10 @@ async function keep(
 }
 
 const createCommand = defineCommand({
-  meta: { name: 'create', description: 'Make a token for a user, or for a new one' },
+  meta: {
+    name: 'create',
+    description: 'As an operator: make a handshake token for a user, or for a new one',
+  },
   args: {
     name: { type: 'string', valueHint: 'text', required: true, description: 'What it is used for' },
     user: {
@@ -143,7 +150,10 @@ const createCommand = defineCommand({
 });
 
 const listCommand = defineCommand({
-  meta: { name: 'list', description: 'List tokens, newest first, with how much they are used' },
+  meta: {
+    name: 'list',
+    description: 'As an operator: list handshake tokens, newest first, with how much they are used',
+  },
   args: {
     user: { type: 'string', valueHint: 'id', description: 'Only of this user' },
     ...adminFlags,
@@ -166,7 +176,8 @@ const listCommand = defineCommand({
 const rotateCommand = defineCommand({
   meta: {
     name: 'rotate',
-    description: 'Make a successor with the same rights. The old token goes on working for the overlap',
+    description:
+      'As an operator: replace a handshake token by one with the same rights. The old one works for the overlap',
   },
   args: {
     ...oneFlag,
@@ -192,7 +203,10 @@ const rotateCommand = defineCommand({
 });
 
 const revokeCommand = defineCommand({
-  meta: { name: 'revoke', description: 'End a token for good, and every connection that stands on it' },
+  meta: {
+    name: 'revoke',
+    description: 'As an operator: end a handshake token for good, and every connection that stands on it',
+  },
   args: { ...oneFlag, ...adminFlags, ...jsonFlag },
   async run(context) {
     const io = ioOf(context);
@@ -204,8 +218,10 @@ const revokeCommand = defineCommand({
 });
 
 export const tokenCommand = defineCommand({
-  meta: { name: 'token', description: 'Manage handshake tokens, as an operator' },
+  meta: { name: 'token', description: 'Sign tokens with an API key; manage handshake tokens' },
   subCommands: {
+    ws: tokenWsCommand,
+    rest: tokenRestCommand,
     create: createCommand,
     list: listCommand,
     rotate: rotateCommand,

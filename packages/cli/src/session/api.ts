@@ -17,20 +17,25 @@ export interface TokenAnswer {
 }
 
 /**
- * The origin of an address that a person typed: `/api` and `/ws` at its end are dropped, because both are
- * what other tools are given.
+ * The base of an address that a person typed: its origin, and `/api` where that was given, because the venue's own
+ * service answers below it only. `/ws` at its end is dropped: it is what other tools are given.
  *
  * @throws CliError `usage` for anything but http, https, ws and wss, and for userinfo, which would end in logs
  */
-export function originOf(text: string): string {
+export function baseOf(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (!url || !/^(?:https?|wss?):$/.test(url.protocol)) {
     throw new CliError('usage', `--url: "${printable(text, 80)}" is no http or https address`);
   }
   if (url.username !== '' || url.password !== '')
     throw new CliError('usage', '--url must not carry a user or password');
-  return `${url.protocol.replace(/^ws/, 'http')}//${url.host}`;
+  const below = /^\/api(?:\/|$)/.test(url.pathname) ? '/api' : '';
+  return `${url.protocol.replace(/^ws/, 'http')}//${url.host}${below}`;
 }
+
+/** `/v1/...` stands below the base; `/api/...` is spelt from the root already. */
+export const urlBelow = (base: string, path: string): string =>
+  path.startsWith('/api/') ? `${new URL(base).origin}${path}` : `${base}${path}`;
 
 export interface Call {
   method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
@@ -41,7 +46,7 @@ export interface Call {
 }
 
 /**
- * @param origin as {@link originOf} gives it
+ * @param origin as {@link baseOf} gives it
  * @param path from the root, such as `/v1/user/info`
  * @returns `data` of the answer
  * @throws CliError `refused` when the server said no, `unreachable` when it said nothing that can be read
@@ -51,28 +56,16 @@ export async function call<Data>(
   path: string,
   { method = 'GET', body, bearer, signal }: Call = {},
 ): Promise<Data> {
-  const timeout = AbortSignal.timeout(TIMEOUT_MS);
-  let response: Response;
-  let text: string;
-  try {
-    response = await fetch(`${origin}${path}`, {
-      method,
-      // A redirect would carry the credential to wherever it points.
-      redirect: 'error',
-      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-      headers: {
-        accept: 'application/json',
-        ...(body ? { 'content-type': 'application/json' } : {}),
-        ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
-      },
-      ...(body ? { body: JSON.stringify(body) } : {}),
-    });
-    text = await bounded(response);
-  } catch (error) {
-    if (error instanceof CliError) throw error;
-    if (signal?.aborted) throw new CliError('interrupted', 'stopped');
-    throw new CliError('unreachable', `cannot reach ${origin}: ${whyUnreachable(error)}`);
-  }
+  const { response, text } = await exchange(urlBelow(origin, path), {
+    method,
+    headers: {
+      accept: 'application/json',
+      ...(body ? { 'content-type': 'application/json' } : {}),
+      ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
+    },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+    ...(signal ? { signal } : {}),
+  });
   let answer: { success?: unknown; data?: unknown; message?: unknown; errorMsgKey?: unknown } | null;
   try {
     answer = JSON.parse(text);
@@ -86,6 +79,38 @@ export async function call<Data>(
   const wait = response.headers.get('retry-after');
   const later = wait && /^\d+$/.test(wait) ? ` Try again in ${wait} s.` : '';
   throw new CliError('refused', `refused (${response.status}): ${message}${later}`);
+}
+
+export interface Exchange {
+  method: string;
+  headers: Record<string, string>;
+  body?: string;
+  signal?: AbortSignal;
+}
+
+/**
+ * One request and its whole answer, whatever its status.
+ *
+ * @throws CliError `unreachable` when nothing came back in time, or too much did
+ */
+export async function exchange(
+  url: string,
+  { signal, ...request }: Exchange,
+): Promise<{ response: Response; text: string }> {
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  try {
+    const response = await fetch(url, {
+      ...request,
+      // A redirect would carry the credential to wherever it points.
+      redirect: 'error',
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+    });
+    return { response, text: await bounded(response) };
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    if (signal?.aborted) throw new CliError('interrupted', 'stopped');
+    throw new CliError('unreachable', `cannot reach ${new URL(url).origin}: ${whyUnreachable(error)}`);
+  }
 }
 
 async function bounded(response: Response): Promise<string> {

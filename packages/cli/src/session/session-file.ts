@@ -23,10 +23,16 @@ export interface SavedSession {
   sessionExpiresAt: number | null;
 }
 
+/** Where the program keeps what it remembers. */
+export function homeOf(env: Io['env']): string {
+  if (env.COUNTERSIGN_HOME) return env.COUNTERSIGN_HOME;
+  return join(env.XDG_CONFIG_HOME || join(env.HOME || homedir(), '.config'), 'countersign');
+}
+
+/** Each profile has a session of its own: a login on a test network leaves the one on mainnet alone. */
 export function sessionPath(env: Io['env']): string {
-  const home = env.COUNTERSIGN_HOME;
-  if (home) return join(home, 'session.json');
-  return join(env.XDG_CONFIG_HOME || join(env.HOME || homedir(), '.config'), 'countersign', 'session.json');
+  const profile = env.COUNTERSIGN_PROFILE;
+  return join(homeOf(env), profile ? `session-${profile}.json` : 'session.json');
 }
 
 /** Writes beside the file and renames, so that a crash leaves the old session or the new one. */

@@ -1,5 +1,5 @@
 /** A file of one token that only its owner may read. */
-import { closeSync, fsyncSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, unlinkSync, writeSync } from 'node:fs';
 import { CliError } from '../cli-error.ts';
 
 export interface TokenFile {
@@ -32,4 +32,15 @@ export function reserveTokenFile(path: string): TokenFile {
       if (!written) unlinkSync(path);
     },
   };
+}
+
+/** @param what the token is, for the message @throws CliError `config` */
+export function readToken(path: string, what: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const why = code === 'ENOENT' ? 'there is no such file (is --data-dir right?)' : String(code);
+    throw new CliError('config', `cannot read the ${what} ${path}: ${why}`);
+  }
 }

@@ -1,0 +1,53 @@
+/** Every command, by name. Running, help and shell completion all go by this tree. */
+import type { ArgsDef, CommandDef } from 'citty';
+import { callCommand } from './commands/call.ts';
+import { completionCommand } from './commands/completion.ts';
+import { configCommand } from './commands/config.ts';
+import { doctorCommand } from './commands/doctor.ts';
+import { explainCommand } from './commands/explain.ts';
+import { keyCommand } from './commands/key.ts';
+import { listenCommand } from './commands/listen.ts';
+import { loginCommand } from './commands/login.ts';
+import { logoutCommand } from './commands/logout.ts';
+import { profileCommand } from './commands/profile.ts';
+import { publishCommand } from './commands/publish.ts';
+import { relaysCommand } from './commands/relays.ts';
+import { serveCommand } from './commands/serve.ts';
+import { sessionsCommand } from './commands/sessions.ts';
+import { tokenCommand } from './commands/token.ts';
+import { whoamiCommand } from './commands/whoami.ts';
+
+export type AnyCommand = CommandDef<ArgsDef>;
+
+export const root = {
+  meta: {
+    name: 'countersign',
+    description: 'Run a Countersign gateway, sign in to one, and listen to its streams',
+  },
+  subCommands: {
+    serve: serveCommand,
+    login: loginCommand,
+    whoami: whoamiCommand,
+    sessions: sessionsCommand,
+    logout: logoutCommand,
+    listen: listenCommand,
+    call: callCommand,
+    publish: publishCommand,
+    token: tokenCommand,
+    key: keyCommand,
+    explain: explainCommand,
+    relays: relaysCommand,
+    doctor: doctorCommand,
+    profile: profileCommand,
+    config: configCommand,
+    completion: completionCommand,
+  },
+} as unknown as AnyCommand;
+
+export const subCommandsOf = (command: AnyCommand) =>
+  (command.subCommands ?? {}) as Record<string, AnyCommand>;
+
+export const argsOf = (command: AnyCommand) => (command.args ?? {}) as ArgsDef;
+
+/** As it stands on a command line: `keyFile` is `--key-file`. */
+export const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
