@@ -1,11 +1,14 @@
 /** A private PostgreSQL server from the binaries of the system, in a folder of its own on a free port of loopback. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+const execFileAsync = promisify(execFile);
 
 const DEBIAN = '/usr/lib/postgresql';
 const SUPERUSER = 'countersign';
@@ -119,12 +122,13 @@ export async function startPostgres(
 
   async function ready(until: number): Promise<boolean> {
     while (performance.now() < until && child.exitCode === null && child.signalCode === null) {
-      try {
-        psql('postgres', 'select 1');
-        return true;
-      } catch {
-        await setTimeout(20);
-      }
+      // Not psql: whoever waits may be timing something else meanwhile, and that would block its event loop.
+      const up = await execFileAsync(join(bin, 'pg_isready'), ['-q', '-h', folder, '-p', String(port)]).then(
+        () => true,
+        () => false,
+      );
+      if (up) return true;
+      await setTimeout(20);
     }
     return false;
   }

@@ -32,7 +32,9 @@ describe.skipIf(bin === null)('two stores on one PostgreSQL database [needs post
     const database = `nodes_${made++}`;
     server.psql('postgres', `create database ${database} template empty`);
     url = server.url(database);
-    nodes = [await openPostgresStore({ url }), await openPostgresStore({ url })];
+    // What is tested is what happens, not how soon on a machine that does other things as well.
+    const open = () => openPostgresStore({ url, patienceMs: 15_000 });
+    nodes = [await open(), await open()];
   });
   afterEach(() => Promise.all(nodes.map((node) => node.close())));
 
@@ -129,7 +131,6 @@ describe.skipIf(bin === null)('two stores on one PostgreSQL database [needs post
   it('never get in each other’s way so that one of them fails: sessions end from every side at once', async () => {
     const { user } = await openSession(node(0), 'first');
     await node(0).apiKeys.create(apiKey(user.userId, 'k'));
-    const begun = performance.now();
     for (let round = 0; round < 8; round++) {
       const sids = Array.from({ length: 12 }, (_, i) => `r${round}-${i}`);
       await Promise.all(sids.map((sid, i) => openSession(node(i), sid)));
@@ -145,8 +146,7 @@ describe.skipIf(bin === null)('two stores on one PostgreSQL database [needs post
         node(1).sweep(0, 0, 100),
       ]);
     }
-    // A deadlock would be found by the server only after a second.
-    expect(performance.now() - begun).toBeLessThan(8_000);
+    expect(server.psql('postgres', 'select sum(deadlocks) from pg_stat_database')).toBe('0');
   });
 
   describe('and followers of the change log', () => {

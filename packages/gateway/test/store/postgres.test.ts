@@ -20,7 +20,7 @@ describe.skipIf(bin === null)('[needs postgresql]', () => {
     const database = `store_${made++}`;
     server.psql('postgres', `create database ${database} template empty`);
     return {
-      open: () => openPostgresStore({ url: server.url(database) }),
+      open: () => openPostgresStore({ url: server.url(database), patienceMs: 15_000 }),
       dispose: async () => void server.psql('postgres', `drop database ${database} with (force)`),
     };
   });
