@@ -212,9 +212,8 @@ export class Entry {
     }
     if (this.status !== 'live') return;
     if (this.#tainted) return this.lostFrames();
-    if (this.#isComplete()) return this.#settled();
-    if (openingCame) return this.#short();
-    this.#cancelCheck = this.#host.clock.after(OPENING_PATIENCE, () => this.#checkOpening(), true);
+    if (openingCame && !this.#isComplete()) return this.#short();
+    this.#await();
   }
 
   receive(frame: Frame): void {
@@ -247,7 +246,8 @@ export class Entry {
       const update = { type, channel: channel.name, key, item, action, sequence, epoch, time, data };
       for (const sink of this.sinks) sink.deliver(update);
     }
-    if (this.#cancelCheck !== null && this.#isComplete()) this.#settled();
+    if (verdict === 'replace') this.#await();
+    else if (this.#cancelCheck !== null && this.#isComplete()) this.#settled();
   }
 
   /** Frames of the connection were lost, and nobody knows whose. */
@@ -302,6 +302,13 @@ export class Entry {
   #isComplete(): boolean {
     for (const tracker of this.#trackers.values()) if (!tracker.complete) return false;
     return true;
+  }
+
+  /** Until the opening is whole, or should have been. */
+  #await(): void {
+    if (this.#isComplete()) return this.#settled();
+    this.#cancelCheck?.();
+    this.#cancelCheck = this.#host.clock.after(OPENING_PATIENCE, () => this.#checkOpening(), true);
   }
 
   #settled(): void {

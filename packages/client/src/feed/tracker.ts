@@ -1,6 +1,9 @@
 /**
  * The rules of sequences, for one stream: which frame is the next one, which one was seen before, and which one shows
  * that something is missing. Frames are judged by their numbers alone, whatever order they come in.
+ *
+ * Not detected, because updates name no epoch on the wire: a change of epoch whose first frame is lost or overtaken on
+ * a connection that lives on, where the numbers of both epochs happen to join up. TCP neither loses nor swaps.
  */
 import type { Frame } from './frame.ts';
 import type { Position } from './update.ts';
@@ -29,6 +32,8 @@ export interface TrackerRules {
   readonly isLog: boolean;
 }
 
+/** Updates that are known again when they come a second time. */
+const KNOWN = 32;
 /** Updates after a snapshot, while which a frame of that snapshot is still known for a repetition. */
 const REMEMBERED = 8;
 
@@ -45,6 +50,8 @@ export class Tracker {
   readonly #parts = new Set<string>();
   #expected: number | null = null;
   #needsSnapshot = false;
+  /** The last updates as they came, by sequence modulo {@link KNOWN}. */
+  readonly #known: Frame[] = [];
 
   constructor(rules: TrackerRules) {
     this.#rules = rules;
@@ -119,6 +126,7 @@ export class Tracker {
       this.#last = sequence;
       this.#opening = null;
       this.#expected = null;
+      this.#known[sequence % KNOWN] = frame;
       if (this.#parts.size > 0 && sequence - this.#openingAt > REMEMBERED) this.#parts.clear();
       return 'deliver';
     }
@@ -126,12 +134,17 @@ export class Tracker {
     if (this.#rules.patchesFollowSnapshot && sequence === this.#opening && this.#parts.size > 0) {
       return this.#fresh(frame) ? 'deliver' : 'drop';
     }
-    return 'drop';
+    // Updates name no epoch. One with an old number that is not the old frame may belong to a new epoch whose
+    // beginning was lost: taken for a repetition, the stream would stand still without a word.
+    const known = this.#known[sequence % KNOWN];
+    return known?.sequence === sequence && known.raw === frame.raw ? 'drop' : 'gap';
   }
 
   #snapshot(frame: Frame, sequence: number, moved: boolean): Verdict {
     const last = this.#last ?? 0;
-    if (!moved && this.#parts.has(frame.raw)) return 'drop';
+    // Of an old number without an epoch, even the very same text may be the beginning of a new epoch.
+    const sure = frame.epoch !== null || sequence >= last;
+    if (!moved && sure && this.#parts.has(frame.raw)) return 'drop';
     if (!moved && sequence === this.#opening && sequence === last) return this.#part(frame, sequence);
     if (!moved && sequence === last) {
       if (this.#rules.isLog) return 'drop';
