@@ -1,5 +1,10 @@
 /** An API key: signs a short-lived JWT for every message and request. */
-import { buildApiKeyJwt, type ImportedPrivateKey, importPrivateKey, TokenError } from '@countersign/tokens';
+import {
+  buildApiKeyJwt,
+  type ImportedPrivateKey,
+  importPrivateKey,
+  TokenError,
+} from '@countersign/tokens/web';
 import { type Clock, systemClock } from './clock.ts';
 import { createClockSkew } from './clock-skew.ts';
 import type { Credential, WaitOptions } from './credential.ts';
@@ -104,7 +109,8 @@ export async function createApiKey(options: ApiKeyOptions): Promise<ApiKey> {
   }
 
   function read(url: string | URL): URL {
-    if (!URL.canParse(url)) throw new UsageError('invalid_option', 'An API key needs an absolute URL');
+    if (!URL.canParse(String(url)))
+      throw new UsageError('invalid_option', 'An API key needs an absolute URL');
     const parsed = new URL(url);
     checkScheme(parsed, 'The URL of a request', allowInsecure);
     return parsed;

@@ -20,7 +20,6 @@ export const CLIENT_ERRORS = {
   unsupported_signer: 'permanent',
   signer_rejected: 'user',
   signer_failed: 'user',
-  wrong_account: 'user',
   unexpected_login_message: 'permanent',
   login_refused: 'user',
   sign_in_needed: 'user',

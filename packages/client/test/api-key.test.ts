@@ -127,8 +127,7 @@ describe('against a gateway', () => {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ nickname: 'bot', scopes: ['view'] }),
     });
-    const { data } = await answer.json();
-    return data.file ?? data;
+    return ((await answer.json()) as { data: { name: string; privateKey: string } }).data;
   }
 
   const open = async () => {

@@ -57,12 +57,8 @@ export {
   type WrappedSignature,
 } from './wallet/contract-signature.ts';
 export { hexData, keccak256, personalMessageHash } from './wallet/keccak.ts';
-export {
-  type LoginMessage,
-  type LoginTypedData,
-  loginDigest,
-  loginTypedData,
-} from './wallet/login-message.ts';
+export { loginDigest } from './wallet/login-message.ts';
+export { type LoginMessage, type LoginTypedData, loginTypedData } from './wallet/login-typed-data.ts';
 export {
   addressOfPrivateKey,
   ready,

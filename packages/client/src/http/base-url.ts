@@ -10,7 +10,7 @@ const LOOPBACK = /^(?:localhost|(?:.+\.)?localhost|127(?:\.\d{1,3}){3}|\[::1\])$
  * @throws UsageError `invalid_option`
  */
 export function readBaseUrl(text: string | URL, allowInsecure = false): string {
-  const url = URL.canParse(text) ? new URL(text) : null;
+  const url = URL.canParse(String(text)) ? new URL(text) : null;
   if (url === null) throw new UsageError('invalid_option', 'baseUrl is not an absolute URL');
   checkScheme(url, 'baseUrl', allowInsecure);
   if (url.search !== '' || url.hash !== '') {

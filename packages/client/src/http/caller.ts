@@ -53,7 +53,8 @@ export function createCaller(options: CallerOptions): Call {
         credentials,
         cache: 'no-store',
         signal: limit.signal,
-      });
+        // Asserted, because Node's types leave out `cache`.
+      } as RequestInit);
       const text = await response.text();
       const receivedAt = clock.now();
       noteDate(skew, response.headers, sentAt, receivedAt);

@@ -1,5 +1,5 @@
 /** Reads what servers of this API answer to verify and refresh, in all the shapes they use. */
-import { decodeBase64url } from '@countersign/tokens';
+import { decodeBase64url } from '@countersign/tokens/web';
 import { isObject, type Reply } from '../http/caller.ts';
 
 export interface TokenAnswer {

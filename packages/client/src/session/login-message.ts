@@ -1,5 +1,5 @@
 /** What a wallet is asked to sign is rebuilt here and compared, so that a hostile server cannot have anything else signed. */
-import { type LoginTypedData, loginTypedData } from '@countersign/tokens';
+import { type LoginTypedData, loginTypedData } from '@countersign/tokens/web';
 import { SignerError } from '../errors.ts';
 
 export interface LoginMessageRules {

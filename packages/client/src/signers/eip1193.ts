@@ -1,4 +1,4 @@
-import type { LoginTypedData } from '@countersign/tokens';
+import type { LoginTypedData } from '@countersign/tokens/web';
 import { SignerError } from '../errors.ts';
 import type { LoginSigner } from './signer.ts';
 

@@ -1,11 +1,4 @@
-import {
-  addressOfPrivateKey,
-  fromHex,
-  loginDigest,
-  ready,
-  signDigest,
-  TokenError,
-} from '@countersign/tokens';
+import { fromHex } from '@countersign/tokens/web';
 import { CredentialError } from '../errors.ts';
 import type { LoginSigner } from './signer.ts';
 
@@ -18,7 +11,8 @@ const invalid = (): CredentialError =>
   );
 
 /**
- * Signs with a private key in memory. secp256k1 is loaded at the first signature, as a chunk of its own in bundles.
+ * Signs with a private key in memory. secp256k1 and Keccak are loaded at the first use, as chunks of their own in
+ * bundles: pages with a browser wallet never load them.
  *
  * @param input 32 bytes, or 64 hex digits with or without `0x`; blanks around it are ignored
  * @throws CredentialError `invalid_key`
@@ -26,29 +20,14 @@ const invalid = (): CredentialError =>
 export function privateKeySigner(input: string | Uint8Array): LoginSigner {
   const key = typeof input === 'string' ? parse(input.trim()) : input.slice();
   if (key.length !== 32 || key.every((byte) => byte === 0)) throw invalid();
-
-  async function withKey<T>(use: () => T): Promise<T> {
-    await ready();
-    try {
-      return use();
-    } catch (error) {
-      throw error instanceof TokenError ? invalid() : error;
-    }
-  }
-
+  const engine = () => import('./secp256k1.ts');
   return {
     kind: 'private-key',
     unattended: true,
     address: null,
-    connect: () => withKey(() => addressOfPrivateKey(key)),
+    connect: async () => (await engine()).addressOf(key),
     chainId: async () => undefined,
-    sign: ({ message, domain }) =>
-      withKey(() =>
-        signDigest(
-          loginDigest({ nonce: message.hash, chainId: domain.chainId, domain: message.domain }),
-          key,
-        ),
-      ),
+    sign: async (typedData) => (await engine()).signLogin(typedData, key),
   };
 }
 

@@ -1,5 +1,5 @@
 /** One shape for everything that can sign a login message, found by what it can do and not by which library made it. */
-import type { LoginTypedData } from '@countersign/tokens';
+import type { LoginTypedData } from '@countersign/tokens/web';
 import { SignerError } from '../errors.ts';
 import { type Eip1193Provider, providerSigner } from './eip1193.ts';
 import { privateKeySigner } from './private-key.ts';

@@ -1,5 +1,5 @@
 /** Encrypts what another store keeps: AES-256-GCM (NIST SP 800-38D), key from a passphrase or given. */
-import { decodeBase64url, encodeBase64url } from '@countersign/tokens';
+import { decodeBase64url, encodeBase64url } from '@countersign/tokens/web';
 import { StoreError } from '../errors.ts';
 import { isObject } from '../http/caller.ts';
 import type { SessionStore } from './store.ts';

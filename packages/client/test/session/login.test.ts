@@ -68,7 +68,9 @@ describe('a login', () => {
     }
     await session.login();
     const answer = await session.fetch('/v1/user/info');
-    expect((await answer.json()).data.user.address).toBe(account.address.toLowerCase());
+    expect(((await answer.json()) as { data: { user: { address: string } } }).data.user.address).toBe(
+      account.address.toLowerCase(),
+    );
     expect(session.address).toBe(account.address.toLowerCase());
   });
 
