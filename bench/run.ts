@@ -9,8 +9,9 @@ import { parseArgs } from 'node:util';
 import { fanout } from './fanout.ts';
 import { login } from './login.ts';
 import { rest } from './rest.ts';
+import { verify } from './verify.ts';
 
-const BENCHES = { login, rest, fanout } as const;
+const BENCHES = { login, rest, fanout, verify } as const;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

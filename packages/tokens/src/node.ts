@@ -10,6 +10,7 @@ export {
   publicKeyObject,
   type SigningKey,
 } from './node/keys.ts';
+export { replayId } from './node/replay-id.ts';
 export { type BuildApiKeyJwtOptions, buildApiKeyJwt, signEs256, signJws } from './node/sign.ts';
 export {
   type NodeVerificationKey,

@@ -10,10 +10,9 @@ import {
   type PublicJwk,
   parseCompact,
   readKid,
-  replayId,
   TokenError,
 } from '@countersign/tokens';
-import { publicKeyObject, verifyParsed } from '@countersign/tokens/node';
+import { publicKeyObject, replayId, verifyParsed } from '@countersign/tokens/node';
 import { createAllowList } from '../operations/address.ts';
 import type { Clock } from '../operations/clock.ts';
 import type { Config } from '../operations/config.ts';
@@ -44,11 +43,15 @@ interface LoadedKey {
   record: ApiKey;
   publicKey: KeyObject;
   allows: (address: string) => boolean;
+  /** What the key stands for, made of its owner as they were; made again when the owner has changed. */
+  derived: { owner: Principal; principal: Principal } | null;
 }
 
 /** Keys and unknown names remembered; the one loaded longest ago is forgotten first. */
 const MAX_KEYS = 20_000;
 const MAX_UNKNOWN = 10_000;
+/** Headers of tokens that are none of ours, remembered. */
+const MAX_FOREIGN = 64;
 /** Milliseconds that the clock of a signer with a strict key may be ahead. */
 const STRICT_LEEWAY = 1000;
 /** Milliseconds for which a name that does not exist is not looked up again (R10). */
@@ -77,6 +80,7 @@ export function createApiKeyScheme({
 }): ApiKeyScheme {
   const loadedKeys = new Map<string, LoadedKey>();
   const unknown = new Map<string, number>();
+  const foreign = new Map<string, true>();
 
   changes.onChange((change) => {
     if (change.kind === 'api-key-changed' || change.kind === 'api-key-ended')
@@ -123,12 +127,17 @@ export function createApiKeyScheme({
   }
 
   async function principalOf(loaded: LoadedKey): Promise<Principal | null> {
-    const { record } = loaded;
-    const owner = await directory.principal(record.userId, { kind: 'api-key', keyId: record.keyId });
+    const { record, derived } = loaded;
+    const found = directory.principal(record.userId, { kind: 'api-key', keyId: record.keyId });
+    const owner = found instanceof Promise ? await found : found;
     if (owner === null) return null;
+    if (derived?.owner === owner) return derived.principal;
     const granted = new Set(record.scopes.flatMap((scope) => SCOPES[scope]));
     const permissions = new Set([...owner.permissions].filter((permission) => granted.has(permission)));
-    return { ...owner, permissions, tier: record.tier ?? owner.tier, endsAt: record.expiresAt };
+    const tier = record.tier ?? owner.tier;
+    const principal = Object.freeze({ ...owner, permissions, tier, endsAt: record.expiresAt });
+    loaded.derived = { owner, principal };
+    return principal;
   }
 
   function checkReplay(parsed: ParsedJwt, { record }: LoadedKey, context: BearerContext): void {
@@ -193,7 +202,15 @@ export function createApiKeyScheme({
 
   return {
     // The names of API keys have slashes; those of the keys that sign access tokens are base64url and have none.
-    claims: (token) => kidOf(token)?.includes('/') === true,
+    claims(token) {
+      // All access tokens of one signing key have the same header: it is taken apart once.
+      const header = headerOf(token);
+      if (header === null || foreign.has(header)) return false;
+      if (kidIn(header)?.includes('/') === true) return true;
+      foreign.set(header, true);
+      trim(foreign, MAX_FOREIGN);
+      return false;
+    },
 
     async authenticate(token, context): Promise<Authentication> {
       if (!changes.fresh())
@@ -228,6 +245,7 @@ const loadedFrom = (record: ApiKey): LoadedKey => ({
   record,
   publicKey: publicKeyObject(JSON.parse(record.publicJwk) as PublicJwk),
   allows: createAllowList(record.allowedIps),
+  derived: null,
 });
 
 /** One answer for every reason (R18); the reason is for the log. */
@@ -236,11 +254,15 @@ const refusal = (reason: string): Refusal => new Refusal('unauthorized', `api ke
 const LOOPBACK_HOST = /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/;
 const LOOPBACK_ADDRESS = /^(?:127(?:\.\d{1,3}){3}|::1)$/;
 
-/** Looks at the unverified header only to tell whose rules apply. */
-function kidOf(token: string): string | null {
+/** The first part of a compact token, as it is written. */
+function headerOf(token: string): string | null {
   const end = token.indexOf('.');
-  if (end <= 0 || end > 2048) return null;
-  const text = Buffer.from(token.slice(0, end), 'base64url').toString('latin1');
+  return end <= 0 || end > 2048 ? null : token.slice(0, end);
+}
+
+/** Looks at the unverified header only to tell whose rules apply. */
+function kidIn(header: string): string | null {
+  const text = Buffer.from(header, 'base64url').toString('latin1');
   return /"kid"\s*:\s*"((?:[^"\\]|\\\/){1,200})"/.exec(text)?.[1]?.replaceAll('\\/', '/') ?? null;
 }
 

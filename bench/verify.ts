@@ -1,0 +1,181 @@
+/**
+ * What the rules around a signature cost: API-key tokens as they come in a subscribe, each seen for the first
+ * time, through the gateway's own authenticator (parse, key record, signature, claims, revocation, replay), beside
+ * `node:crypto` verifying the same signatures and nothing else. In one process, in turn.
+ *
+ * Run: npm run bench -- verify [--rounds 5] [--seconds 3]
+ */
+import {
+  createPrivateKey,
+  createPublicKey,
+  type KeyObject,
+  randomBytes,
+  sign,
+  verify as verifySignature,
+} from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createMemoryBroker } from '../packages/gateway/src/broker/memory.ts';
+import { systemClock } from '../packages/gateway/src/operations/clock.ts';
+import { parseConfig } from '../packages/gateway/src/operations/config.ts';
+import { createApiKeyScheme } from '../packages/gateway/src/session/api-key-scheme.ts';
+import { createApiKeys, type Scope } from '../packages/gateway/src/session/api-keys.ts';
+import type { Authenticator } from '../packages/gateway/src/session/authenticate.ts';
+import { createFailureLimiter } from '../packages/gateway/src/session/failure-limiter.ts';
+import { createIdentity } from '../packages/gateway/src/session/identity.ts';
+import { openKeyEncryption } from '../packages/gateway/src/session/key-encryption.ts';
+import { createMemoryReplayCache } from '../packages/gateway/src/session/replay-cache.ts';
+import { openSqliteStore } from '../packages/gateway/src/store/sqlite.ts';
+import { channelTable } from '../packages/gateway/src/streams/channel.ts';
+import { measure, ratio } from './lib/rounds.ts';
+
+/** Keys that take turns, so that no single record stays in the processor's cache by itself. */
+const KEYS = 100;
+/** About what one core verifies in a second: tokens are made before the clock starts. */
+const PER_SECOND = 12_000;
+const TURN = 200;
+
+interface Made {
+  token: string;
+  input: Buffer;
+  signature: Buffer;
+  publicKey: KeyObject;
+}
+
+interface Signer {
+  name: string;
+  privateKey: KeyObject;
+  publicKey: KeyObject;
+}
+
+export async function verify({ rounds, seconds }: { rounds: number; seconds: number }): Promise<void> {
+  const house = await openHouse();
+  const count = Math.ceil(PER_SECOND * seconds);
+  try {
+    const raw = await measure(
+      'verify',
+      [
+        { name: 'authenticator', run: () => authenticated(house, count) },
+        { name: 'node:crypto verify', run: () => bare(house, count) },
+      ],
+      rounds,
+    );
+    const share = ratio(raw, 'authenticator', 'node:crypto verify', 'perSecond');
+    process.stdout.write(`${JSON.stringify({ bench: 'verify', shareOfRaw: Number(share.toFixed(3)) })}\n`);
+  } finally {
+    await house.close();
+  }
+}
+
+async function authenticated({ signers, authenticator }: House, count: number) {
+  const context = { door: 'websocket', address: '192.0.2.1', source: '192.0.2.1' } as const;
+  return inTurns(count, signers, async (made) => {
+    for (const { token } of made) await authenticator.bearer(token, context);
+  });
+}
+
+function bare({ signers }: House, count: number) {
+  return inTurns(count, signers, async (made) => {
+    for (const { input, signature, publicKey: key } of made) {
+      if (!verifySignature('sha256', input, { key, dsaEncoding: 'ieee-p1363' }, signature))
+        throw new Error('a good signature was refused');
+    }
+  });
+}
+
+/** Makes tokens and times their use, a few at a time: timers and I/O of the house have their turn in between. */
+async function inTurns(count: number, signers: Signer[], use: (made: Made[]) => Promise<void>) {
+  let took = 0;
+  for (let done = 0; done < count; done += TURN) {
+    const made = Array.from({ length: TURN }, (_, n) => tokenOf(signers[(done + n) % KEYS]!));
+    const begun = performance.now();
+    await use(made);
+    took += performance.now() - begun;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return { perSecond: (Math.ceil(count / TURN) * TURN * 1000) / took };
+}
+
+/** As the page's Python sample makes it. */
+function tokenOf({ name, privateKey, publicKey }: Signer): Made {
+  const now = Math.floor(Date.now() / 1000);
+  const header = { alg: 'ES256', kid: name, nonce: randomBytes(32).toString('hex'), typ: 'JWT' };
+  const claims = { sub: name, iss: 'cdp', nbf: now, exp: now + 120 };
+  const text = [header, claims]
+    .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+    .join('.');
+  const input = Buffer.from(text);
+  const signature = sign('sha256', input, { key: privateKey, dsaEncoding: 'ieee-p1363' });
+  return { token: `${text}.${signature.toString('base64url')}`, input, signature, publicKey };
+}
+
+interface House {
+  signers: Signer[];
+  authenticator: Authenticator;
+  close(): Promise<void>;
+}
+
+/** Everything that `gateway.ts` puts around an authenticator, without doors. */
+async function openHouse(): Promise<House> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'countersign-bench-'));
+  const config = parseConfig({ dataDir });
+  const clock = systemClock;
+  const store = await openSqliteStore({ path: join(dataDir, 'countersign.db'), clock });
+  const broker = createMemoryBroker({ clock, channels: channelTable([]) });
+  const identity = await createIdentity({
+    store,
+    broker,
+    clock,
+    config,
+    kek: openKeyEncryption(dataDir),
+    random: randomBytes,
+    schemes: ({ directory, changes }) => ({
+      apiKeys: createApiKeyScheme({
+        store,
+        changes,
+        directory,
+        clock,
+        config: config.keys,
+        replay: createMemoryReplayCache({ clock }),
+        failures: createFailureLimiter({ clock }),
+        hosts: () => [],
+      }),
+    }),
+  });
+  const user = await store.users.create({
+    ...config.wallet.newUser,
+    address: `0x${'ab'.repeat(20)}`,
+    displayName: null,
+    createdAt: clock.now(),
+  });
+  const keys = createApiKeys({
+    store,
+    changes: identity.changes,
+    clock,
+    random: randomBytes,
+    issuer: config.issuer,
+    registered: () => {},
+  });
+  const operator = { owner: null, actor: 'bench', source: null };
+  const signers: Signer[] = [];
+  for (let n = 0; n < KEYS; n += 1) {
+    const wish = { nickname: `bench ${n}`, scopes: ['view', 'trade'] satisfies Scope[] };
+    const { key, privateKey } = await keys.create(user.userId, wish, operator);
+    signers.push({
+      name: key.name,
+      privateKey: createPrivateKey(privateKey!),
+      publicKey: createPublicKey(privateKey!),
+    });
+  }
+  return {
+    signers,
+    authenticator: identity.authenticator,
+    async close() {
+      identity.close();
+      await broker.close();
+      await store.close();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
