@@ -58,7 +58,11 @@ export function sleep(ms: number, clock: Clock, signal?: AbortSignal): Promise<v
 export function waitFor<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
   if (signal === undefined) return work;
   return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
+    if (signal.aborted) {
+      // Whoever else waits hears of a failure; if nobody does, it must not end a Node process.
+      work.catch(() => {});
+      return reject(signal.reason);
+    }
     const abort = () => reject(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));

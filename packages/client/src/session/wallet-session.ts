@@ -132,9 +132,12 @@ export function createWalletSession(options: WalletSessionOptions): WalletSessio
   const renewal = createRenewal({ api, shelf, store, signer, events });
   const keeper = createKeeper({ renewal, api, shelf, store, clock, skew, random, events, patience });
 
-  const close = () => keeper.close();
+  const close = () => {
+    options.signal?.removeEventListener('abort', close);
+    return keeper.close();
+  };
+  options.signal?.addEventListener('abort', close, { once: true });
   if (options.signal?.aborted) void close();
-  options.signal?.addEventListener('abort', () => void close(), { once: true });
 
   const accessToken = async ({ signal }: WaitOptions = {}) => (await keeper.ensure(signal)).accessToken;
 

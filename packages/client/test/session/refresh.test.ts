@@ -282,3 +282,47 @@ test('a private key never shows in what a session prints', async () => {
   expect(shown).not.toContain(keyOf(0));
   expect(shown).not.toContain('eyJ');
 });
+
+describe('the signal of a session', () => {
+  test('closes it, also when it was aborted before', async () => {
+    const controller = new AbortController();
+    const session = sessionAt('http://127.0.0.1:9', { signal: controller.signal });
+    controller.abort();
+    expect(session.state).toBe('closed');
+    const late = sessionAt('http://127.0.0.1:9', { signal: controller.signal });
+    await expect(late.accessToken()).rejects.toMatchObject({ code: 'closed', remedy: 'permanent' });
+  });
+});
+
+describe('logging out', () => {
+  test('everywhere ends the user’s other sessions, and spares this one on request', async () => {
+    const { urls } = await gatewayWith();
+    const one = sessionAt(urls.rest);
+    const other = sessionAt(urls.rest);
+    await one.login();
+    await other.login();
+    expect((await one.sessions()).length).toBe(2);
+    await one.logoutEverywhere({ keepCurrent: true });
+    expect(await one.sessions()).toMatchObject([{ current: true }]);
+    const token = await one.accessToken();
+    await one.logoutEverywhere();
+    await expect(one.accessToken()).rejects.toMatchObject({ code: 'logged_out' });
+    const answer = await fetch(`${urls.rest}/v1/user/info`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    expect(answer.status).toBe(401);
+  });
+
+  test('is done here also when the server cannot be reached, which is told', async () => {
+    const { urls } = await gatewayWith();
+    const proxy = closing(await startCuttingProxy(urls.rest));
+    const store = memoryStore();
+    const session = sessionAt(proxy.url, { store });
+    await session.accessToken();
+    proxy.down = true;
+    proxy.cut();
+    await expect(session.logout()).rejects.toMatchObject({ code: 'unreachable', remedy: 'retry' });
+    expect(session.state).toBe('ended');
+    expect(await store.read()).not.toContain('accessToken');
+  });
+});
