@@ -83,7 +83,7 @@ const ack = (frame: Frame) => ({
   connId: 'c',
 });
 
-describe('listening to a public channel', () => {
+describe('listening to raw frames of a public channel', () => {
   test('subscribes without a login and shows what comes', async () => {
     const { url, received } = await serving((frame, send) => {
       send(ack(frame));
@@ -170,7 +170,7 @@ describe('listening to a public channel', () => {
   });
 });
 
-describe('listening to a private channel', () => {
+describe('listening to raw frames of a private channel', () => {
   const login = { event: 'login', code: 0, msg: '', connId: 'c' };
   const tokenOf = (frame: Frame) => (frame.args as Frame[])[0]?.accessToken;
 
@@ -226,7 +226,6 @@ describe('what to listen to', () => {
     ['a market where there is none', ['blockBuilderUpdate', 'wholeBlock', []], 'takes no --market'],
     ['a product on an ETHGas channel', ['tickerUpdate', 'wholeBlock', ['ETH-USD']], 'has no products'],
     ['a product that is missing', ['level2', undefined, []], 'needs --product'],
-    ['a channel for API keys', ['user', undefined, []], 'needs an API key'],
   ] as const)('%s is refused with a line that names it', (_, [channel, market, products], line) => {
     expect(() => subscriptionOf(channel, market, products)).toThrow(line);
   });

@@ -1,47 +1,16 @@
+/** `countersign listen`: the command line of it. What it does is in ../listen. */
 import { defineCommand } from 'citty';
 import { CliError } from '../cli-error.ts';
 import { EXIT } from '../exit-codes.ts';
-import { printable } from '../io.ts';
-import type { Push } from '../listen/conversation.ts';
-import { stream } from '../listen/stream.ts';
-import { subscriptionOf } from '../listen/subscriptions.ts';
-import { isAboutToExpire, refresh } from '../session/api.ts';
-import { loadSession, type SavedSession, saveSession, sessionPath } from '../session/session-file.ts';
-import { chosenOrigin, ioOf, jsonFlag, urlFlag, webSocketUrlOf } from './shared.ts';
-
-const list = (text: string | undefined): string[] =>
-  (text ?? '')
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== '');
-
-/** Public channels need no session, and a broken session file must not stand in their way. */
-function savedSession(path: string, needed: boolean): SavedSession | null {
-  try {
-    return loadSession(path);
-  } catch (error) {
-    if (needed) throw error;
-    return null;
-  }
-}
-
-function faultQuery(faults: string | undefined, seed: string | undefined): string {
-  if (faults === undefined) {
-    if (seed !== undefined) throw new CliError('usage', '--fault-seed needs --faults');
-    return '';
-  }
-  return `?${new URLSearchParams({ faults, ...(seed === undefined ? {} : { seed }) })}`;
-}
-
-function readable({ channel, time, about, payload }: Push): string {
-  const at = time === null ? '            ' : new Date(time).toISOString().slice(11, 23);
-  return printable(`${at}  ${channel}${about === '' ? '' : `  ${about}`}  ${JSON.stringify(payload)}`, 240);
-}
+import { apiKeyFlags } from '../session/api-key-source.ts';
+import { ioOf, jsonFlag, urlFlag } from './shared.ts';
 
 export const listenCommand = defineCommand({
   meta: {
     name: 'listen',
-    description: 'Follow streams: readable lines on a terminal, one JSON frame a line when piped',
+    description:
+      'Follow streams: a live book or readable lines on a terminal, JSON lines when piped. What was missed is ' +
+      'asked for after a loss, and where it is lost a resync line says so',
   },
   args: {
     channel: {
@@ -58,7 +27,26 @@ export const listenCommand = defineCommand({
     product: {
       type: 'string',
       valueHint: 'id[,id]',
-      description: 'Products of Coinbase channels, such as ETH-USD',
+      description:
+        'Products of Coinbase channels, such as ETH-USD; for orderBookUpdate the instrument to draw',
+    },
+    door: {
+      type: 'string',
+      valueHint: 'name',
+      default: 'websocket',
+      description: 'websocket or socketio',
+    },
+    count: { type: 'string', valueHint: 'n', description: 'Stop after so many updates' },
+    lines: { type: 'boolean', description: 'Lines instead of a drawn book, also on a terminal' },
+    raw: {
+      type: 'boolean',
+      description: 'Frames as they come over the WebSocket: nothing is checked, recovered or left out',
+    },
+    ...apiKeyFlags,
+    'token-file': {
+      type: 'string',
+      valueHint: 'file',
+      description: 'Handshake token, for --door socketio (default: the profile, then the saved session)',
     },
     faults: {
       type: 'string',
@@ -70,7 +58,6 @@ export const listenCommand = defineCommand({
       valueHint: 'text',
       description: 'Seed of the faults: the same seed gives the same ones',
     },
-    count: { type: 'string', valueHint: 'n', description: 'Stop after so many pushes' },
     ...urlFlag,
     ...jsonFlag,
   },
@@ -78,54 +65,22 @@ export const listenCommand = defineCommand({
     const io = ioOf(context);
     const { args } = context;
     const wanted = args.count === undefined ? Number.POSITIVE_INFINITY : Number(args.count);
-    if (args.count !== undefined && !/^[1-9]\d{0,8}$/.test(args.count)) {
+    if (args.count !== undefined && !/^[1-9]\d{0,8}$/.test(args.count))
       throw new CliError('usage', '--count needs a whole number above 0');
-    }
-    const products = list(args.product);
-    const subscriptions = list(args.channel).map((channel) => subscriptionOf(channel, args.market, products));
-    if (subscriptions.length === 0) throw new CliError('usage', '--channel needs a name');
-    if (new Set(subscriptions.map(({ dialect }) => dialect)).size > 1) {
-      throw new CliError(
-        'usage',
-        'a connection speaks one dialect: ask for ETHGas and Coinbase channels separately',
-      );
-    }
-
-    const path = sessionPath(io.env);
-    const isPrivate = subscriptions.some((subscription) => subscription.private);
-    const saved = savedSession(path, isPrivate);
-    if (isPrivate && !saved) {
-      throw new CliError('config', 'private channels need a session; run: countersign login --save');
-    }
-    const origin = chosenOrigin(args.url, io.env, saved?.url);
-    let session = isPrivate ? saved : null;
-    if (session && new URL(origin).origin !== new URL(session.url).origin) {
-      throw new CliError('config', `the saved session is for ${session.url}; log in to ${origin} first`);
-    }
-    const renew = async (old: SavedSession): Promise<SavedSession> => {
-      const renewed = await refresh(old, io.stop);
-      saveSession(path, renewed);
-      return renewed;
-    };
-    if (session && isAboutToExpire(session)) session = await renew(session);
-
-    const asJson = args.json === true || !io.outIsTerminal;
-    let count = 0;
+    if (args.door !== 'websocket' && args.door !== 'socketio')
+      throw new CliError('usage', '--door is websocket or socketio');
+    const { overSocketIo, overWebSocket, planOf, rawFrames } = await import('../listen/run.ts');
+    const plan = planOf(args);
     const release = io.handleStop();
+    let count = 0;
+    const enough = () => {
+      count += 1;
+      return count < wanted;
+    };
     try {
-      await stream({
-        url: `${webSocketUrlOf(origin, args.url, io.env)}${faultQuery(args.faults, args['fault-seed'])}`,
-        subscriptions,
-        session,
-        renew,
-        onPush(push) {
-          io.out(asJson ? JSON.stringify(push.frame) : readable(push));
-          count += 1;
-          return count < wanted;
-        },
-        onNote: (line) => io.err(line),
-        stop: io.stop,
-      });
+      if (args.door === 'socketio') await overSocketIo(plan, args, io, enough);
+      else if (args.raw) await rawFrames(plan, args, io, enough);
+      else await overWebSocket(plan, args, io, enough);
     } finally {
       release();
     }

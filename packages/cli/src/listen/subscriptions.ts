@@ -5,7 +5,7 @@ import { printable } from '../io.ts';
 
 export type Subscription =
   | { dialect: 'ethgas'; channel: string; private: boolean; arg: { channel: string; marketType?: string } }
-  | { dialect: 'coinbase'; channel: string; private: false; products: string[] };
+  | { dialect: 'coinbase'; channel: string; private: boolean; products: string[] };
 
 /** @throws CliError `usage` naming what is wrong and what there is */
 export function subscriptionOf(
@@ -35,11 +35,9 @@ export function subscriptionOf(
     const known = [...ETHGAS_CHANNELS, ...COINBASE_CHANNELS].map((row) => row.name).join(', ');
     throw new CliError('usage', `there is no channel "${printable(channel, 40)}"; there are: ${known}`);
   }
-  if (coinbase.private)
-    throw new CliError('usage', `${channel} needs an API key, which listen cannot use yet`);
   if (market !== undefined) throw new CliError('usage', `${channel} has no markets; use --product`);
   if (coinbase.products && products.length === 0) {
     throw new CliError('usage', `${channel} needs --product, for example ETH-USD`);
   }
-  return { dialect: 'coinbase', channel, private: false, products: [...products] };
+  return { dialect: 'coinbase', channel, private: coinbase.private, products: [...products] };
 }
