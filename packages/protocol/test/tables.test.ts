@@ -14,6 +14,8 @@ import {
 describe('the package', () => {
   it('exports these names and no others', () => {
     expect(Object.keys(everything).sort()).toEqual([
+      'CHAINWORKS_NOTICES',
+      'CHAINWORKS_REQUESTS',
       'CLOSE',
       'COINBASE_CHANNELS',
       'COINBASE_FINAL_ORDER_STATES',
@@ -25,6 +27,7 @@ describe('the package', () => {
       'MARKET_TYPES',
       'REFRESH_COOKIES',
       'Refusal',
+      'SOCKETIO_RESERVED',
       'errorBody',
     ]);
   });
