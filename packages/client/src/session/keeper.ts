@@ -285,7 +285,8 @@ export function createKeeper(options: KeeperOptions): Keeper {
         rejected = token;
         return 'given-up';
       }
-      if (!rejections.take()) return 'given-up';
+      // One that ended on its way is no sign that renewals do not help.
+      if (isUsable(record, serverNow()) && !rejections.take()) return 'given-up';
       rejected = token;
       if (!closed && running === null) schedule(Math.max(0, notBefore - clock.monotonic()));
       return 'renewing';

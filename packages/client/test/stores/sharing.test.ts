@@ -143,8 +143,8 @@ describe('processes that share a file', () => {
     );
     const sum = (name: 'logins' | 'refreshes' | 'adopted' | 'failures') =>
       reports.reduce((total, report) => total + report[name], 0);
-    expect(sum('logins')).toBe(1);
-    expect(sum('failures')).toBe(0);
+    expect(sum('logins'), JSON.stringify(reports)).toBe(1);
+    expect(sum('failures'), JSON.stringify(reports)).toBe(0);
     expect(sum('refreshes')).toBeGreaterThanOrEqual(3);
     expect(sum('adopted')).toBeGreaterThanOrEqual(3);
     for (const { refused, unhandled } of reports)
