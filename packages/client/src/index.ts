@@ -27,8 +27,8 @@ export {
   type FeedEvents,
   type FeedOptions,
   type FeedStats,
-  type SubscribeOptions,
 } from './feed/feed.ts';
+export type { SubscribeOptions } from './feed/streams.ts';
 export type { Backpressure, Subscription, SubscriptionStatus } from './feed/subscription.ts';
 export type { FeedUpdate, Position, Resync, ResyncReason, StreamUpdate } from './feed/update.ts';
 export { createHandshakeToken, type HandshakeToken } from './handshake-token.ts';

@@ -132,11 +132,15 @@ export class Entry {
   /**
    * Asks for the streams anew.
    *
-   * @param since where to go on from; null: a snapshot
+   * @param places by account id ('' where there is one stream): where to go on; null for a snapshot. Those that are
+   *   not named go on where they are. Null: all of them with a snapshot
    */
-  refresh(reason: ResyncReason, since: ReadonlyMap<string, Position> | null): void {
-    this.#trackers.clear();
-    for (const [name, position] of since ?? []) this.#tracker(name).moveTo(position);
+  refresh(reason: ResyncReason, places: ReadonlyMap<string, Position | null> | null): void {
+    if (places === null) this.#trackers.clear();
+    for (const [name, position] of places ?? []) {
+      if (position === null) this.#trackers.delete(name);
+      else this.#tracker(name).moveTo(position);
+    }
     this.#trouble(reason, 0);
   }
 

@@ -35,6 +35,10 @@ const channels = new Map<string, ChannelInfo>(
   ]),
 );
 
+/** The market of an instrument, by its name (wire facts 4.1). */
+export const marketOf = (instrument: string): string =>
+  instrument.startsWith('ETH-WB-') ? 'wholeBlock' : 'inclusionPreconf';
+
 const COMMANDS: ReadonlySet<string> = new Set(['login', 'subscribe', 'unsubscribe', 'query']);
 
 /** Of a request and of the `arg` that an answer repeats. */
@@ -159,11 +163,9 @@ export function createEthgasDialect(): FeedDialect {
       return { kind: 'other' };
     },
 
-    // Instruments of the two markets are told apart by their names (wire facts 4.1).
     guessKey({ parts }) {
       const item = parts[0]?.item;
-      if (item == null) return null;
-      return item.startsWith('ETH-WB-') ? 'wholeBlock' : 'inclusionPreconf';
+      return item == null ? null : marketOf(item);
     },
     key: (word) => word,
 

@@ -2,7 +2,7 @@
  * A feed: market data and account streams over one WebSocket that looks after itself. It connects, signs in, subscribes
  * again after every loss, notices what is missing, and says so in the stream at the very place.
  */
-import { BookStream, type OrderBook } from '../books/order-book.ts';
+import type { OrderBook } from '../books/order-book.ts';
 import { type Clock, systemClock } from '../clock.ts';
 import type { Credential } from '../credential.ts';
 import { type CountersignError, UsageError } from '../errors.ts';
@@ -13,11 +13,11 @@ import { checkUrl, type SocketConstructor, socketConstructor } from '../transpor
 import type { ChannelInfo } from './channel.ts';
 import { createCoinbaseDialect } from './coinbase-dialect.ts';
 import type { FeedDialect } from './dialect.ts';
-import type { Entry, Sink } from './entry.ts';
-import { createEthgasDialect } from './ethgas-dialect.ts';
+import { createEthgasDialect, marketOf } from './ethgas-dialect.ts';
 import { Lane } from './lane.ts';
-import { type Backpressure, QueuedSubscription, type Subscription } from './subscription.ts';
-import type { FeedUpdate, Position, ResyncReason } from './update.ts';
+import { Streams, type SubscribeOptions } from './streams.ts';
+import type { Subscription } from './subscription.ts';
+import type { FeedUpdate, ResyncReason } from './update.ts';
 
 export interface FeedOptions {
   /** `ws:` or `wss:`, without user name and password. */
@@ -51,23 +51,6 @@ export interface FeedOptions {
   clock?: Clock;
   /** A number in [0, 1), for jitter. Default: the platform's secure source. */
   random?: () => number;
-}
-
-export interface SubscribeOptions {
-  channel: string;
-  /** coinbase: what to subscribe to. */
-  product?: string;
-  products?: readonly string[];
-  /** ethgas: `inclusionPreconf` or `wholeBlock`. */
-  market?: string;
-  /** Further members of the request, such as `accountId` or `pricerOnly`. Not checked. */
-  args?: Readonly<Record<string, unknown>>;
-  /** Where an earlier life of the program stopped: by the `key` of its updates. */
-  recover?: Readonly<Record<string, Position>>;
-  /** Default `{mode: 'buffer', capacity: 10000}`. */
-  backpressure?: Backpressure;
-  /** Ends the subscription; its iterator throws the reason. */
-  signal?: AbortSignal;
 }
 
 export interface FeedEvents {
@@ -153,11 +136,8 @@ export function createFeed(options: FeedOptions): Feed {
     dialect.name === 'coinbase' && options.sequence === 'connection' ? LIVE_SERVICE_RATE : RATE;
   const events = createEmitter<FeedEvents>();
   const lanes: Lane[] = [];
-  const subscriptions = new Set<QueuedSubscription>();
-  const books = new Map<Entry, BookStream>();
   const counts = { logins: 0, requests: 0, gaps: 0, duplicates: 0, recovered: 0, lost: 0 };
   let over: { error: CountersignError | null } | null = null;
-  let draining = false;
   let closing: Promise<void> | null = null;
 
   const newLane = (): Lane => {
@@ -213,77 +193,24 @@ export function createFeed(options: FeedOptions): Feed {
     return newLane();
   }
 
-  function join(channel: ChannelInfo, key: string, extra: Readonly<Record<string, unknown>>): [Lane, Entry] {
-    const lane = laneFor(channel, key);
-    const entry = lane.entry({ channel, key, extra });
-    lane.open();
-    return [lane, entry];
-  }
-
-  function leave(lane: Lane, entry: Entry, sink: Sink): Promise<void> {
-    entry.sinks.delete(sink);
-    return entry.sinks.size === 0 ? lane.release(entry) : Promise.resolve();
-  }
-
-  function usable(): void {
-    if (over !== null || draining) throw new UsageError('closed', 'The feed is closed.');
-  }
-
-  function channelOf(name: string): ChannelInfo {
-    const channel = dialect.channels.get(name);
-    if (channel !== undefined) return channel;
-    // Said here and not by the server: the live one calls a misspelt channel an authentication failure.
-    const known = [...dialect.channels.keys()].join(', ');
-    throw new UsageError('invalid_option', `There is no channel "${name}". Channels: ${known}.`);
-  }
-
-  function subscribe(given: SubscribeOptions, onUpdate?: (update: FeedUpdate) => unknown): Subscription {
-    usable();
-    const channel = channelOf(given.channel);
-    if (given.signal?.aborted) throw given.signal.reason;
-    const keys = keysOf(channel, given, dialect);
-    const leaving: (() => Promise<void>)[] = [];
-    const subscription = new QueuedSubscription({
-      channel,
-      backpressure: given.backpressure ?? { mode: 'buffer' },
-      mergeBooks: dialect.mergeBooks,
-      async leave() {
-        subscriptions.delete(subscription);
-        given.signal?.removeEventListener('abort', abort);
-        await Promise.all(leaving.map((one) => one()));
-      },
-    });
-    const abort = () => subscription.fail(given.signal?.reason);
-    for (const key of keys) {
-      const [lane, entry] = join(channel, key, given.args ?? {});
-      const sink: Sink = subscription.sink({
-        refresh(places) {
-          // Others have seen what this one has not: they cannot go back with it.
-          entry.refresh('slow', entry.sinks.size === 1 ? ownPlaces(entry, places) : null);
-        },
-      });
-      leaving.push(() => leave(lane, entry, sink));
-      entry.add(
-        sink,
-        given.recover === undefined ? null : ownPlaces(entry, new Map(Object.entries(given.recover))),
-      );
-    }
-    subscriptions.add(subscription);
-    given.signal?.addEventListener('abort', abort, { once: true });
-    if (onUpdate !== undefined) void consume(subscription, onUpdate);
-    return subscription;
-  }
+  const streams = new Streams({
+    channels: dialect.channels,
+    join(channel, key, extra) {
+      const lane = laneFor(channel, key);
+      const entry = lane.entry({ channel, key, extra });
+      lane.open();
+      return { entry, release: () => lane.release(entry) };
+    },
+    key: dialect.key,
+    levels: dialect.levels,
+    mergeBooks: dialect.mergeBooks,
+  });
 
   async function finish(error: CountersignError | null): Promise<void> {
     if (over !== null) return;
     over = { error };
     options.signal?.removeEventListener('abort', abort);
-    for (const subscription of [...subscriptions]) {
-      if (error === null) void subscription.close();
-      else subscription.fail(error);
-    }
-    for (const book of books.values()) book.failed(error);
-    books.clear();
+    streams.end(error);
     await Promise.all(lanes.map((lane) => lane.close(error)));
     events.emit('ended', { error });
   }
@@ -305,48 +232,27 @@ export function createFeed(options: FeedOptions): Feed {
       return { ...counts, connects: lanes.reduce((sum, lane) => sum + lane.connects, 0) };
     },
     states: () => statesOf(main, events),
-    subscribe: subscribe as Feed['subscribe'],
+    subscribe: streams.subscribe.bind(streams) as Feed['subscribe'],
 
     orderBook(product, { market } = {}) {
-      usable();
-      const channel = channelOf(dialect.name === 'coinbase' ? 'level2' : 'orderBookUpdate');
-      const wholeBlock = product.startsWith('ETH-WB-');
-      const key =
-        dialect.name === 'coinbase'
-          ? dialect.key(product)
-          : (market ?? (wholeBlock ? 'wholeBlock' : 'inclusionPreconf'));
-      const [lane, entry] = join(channel, key, {});
-      const known = books.get(entry);
-      if (known !== undefined && !known.ended) return known.view(dialect.name === 'coinbase' ? key : product);
-      const stream: BookStream = new BookStream({
-        levels: dialect.levels,
-        only: dialect.name === 'coinbase' ? key : null,
-        refresh: () => entry.refresh('malformed', null),
-        leave(): Promise<void> {
-          if (books.get(entry) === stream) books.delete(entry);
-          return leave(lane, entry, stream);
-        },
-      });
-      books.set(entry, stream);
-      const view = stream.view(dialect.name === 'coinbase' ? key : product);
-      entry.add(stream, null);
-      return view;
+      if (dialect.name === 'coinbase') {
+        const key = dialect.key(product);
+        return streams.orderBook('level2', key, key, key);
+      }
+      return streams.orderBook('orderBookUpdate', market ?? marketOf(product), product, null);
     },
 
     open() {
-      usable();
+      streams.check();
       main.open();
     },
 
     async drain(limit = 30_000) {
-      draining = true;
-      const all = [...subscriptions];
       let cancel = () => {};
       const late = new Promise<void>((resolve) => {
         cancel = clock.after(limit, resolve);
       });
-      const taken = Promise.all(all.map((one) => one.drained()));
-      await Promise.race([taken, late]);
+      await Promise.race([streams.drain(), late]);
       cancel();
       await close();
     },
@@ -360,62 +266,6 @@ function dialectOf({ dialect, sequence = 'stream', usdcProducts }: FeedOptions):
   if (dialect === 'ethgas') return createEthgasDialect();
   if (dialect !== 'coinbase') throw new UsageError('invalid_option', 'dialect is "ethgas" or "coinbase".');
   return createCoinbaseDialect({ sequence, usdcProducts: usdcProducts ?? ['USDT-USDC', 'EURC-USDC'] });
-}
-
-function keysOf(
-  { name, keyedBy }: ChannelInfo,
-  { product, products, market }: SubscribeOptions,
-  dialect: FeedDialect,
-): string[] {
-  if (keyedBy === 'nothing') return [''];
-  if (keyedBy === 'market') {
-    if (market === undefined) throw new UsageError('invalid_option', `${name} needs a "market".`);
-    return [market];
-  }
-  const words = [...(product === undefined ? [] : [product]), ...(products ?? [])];
-  if (words.length === 0) throw new UsageError('invalid_option', `${name} needs a "product" or "products".`);
-  return [...new Set(words.map((word) => dialect.key(word)))];
-}
-
-/** Positions by the key of updates, as the trackers of an entry name them. */
-function ownPlaces(
-  { key, channel }: Entry,
-  places: ReadonlyMap<string, Position> | null,
-): ReadonlyMap<string, Position> | null {
-  if (places === null) return null;
-  const own = new Map<string, Position>();
-  for (const [name, position] of places) {
-    if (!channel.perAccount) {
-      if (name === key) own.set('', position);
-    } else if (key === '' || name.startsWith(`${key}/`)) {
-      own.set(name.slice(name.lastIndexOf('/') + 1), position);
-    }
-  }
-  return own;
-}
-
-async function consume(
-  subscription: AsyncIterable<FeedUpdate>,
-  onUpdate: (update: FeedUpdate) => unknown,
-): Promise<void> {
-  let pending: unknown;
-  // The emitter reports what a listener throws, as for every other listener.
-  const calls = createEmitter<{ update: FeedUpdate; failure: unknown }>();
-  calls.on('update', (update) => {
-    pending = onUpdate(update);
-  });
-  calls.on('failure', (error) => {
-    throw error;
-  });
-  try {
-    for await (const update of subscription) {
-      pending = undefined;
-      calls.emit('update', update);
-      if (pending instanceof Promise) await pending.catch((error: unknown) => calls.emit('failure', error));
-    }
-  } catch {
-    // `ready` and the feed's events tell why it ended.
-  }
 }
 
 async function* statesOf(main: Lane, events: Listenable<FeedEvents>): AsyncGenerator<LinkState, void> {

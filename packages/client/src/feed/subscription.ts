@@ -7,8 +7,8 @@ import type { FeedUpdate, Position, StreamUpdate } from './update.ts';
 /**
  * What happens to a subscriber that does not keep up:
  *
- * - `buffer`: up to `capacity` updates wait. One more, and all of them are given up; as soon as the subscriber has
- *   caught up, the streams begin again from what it saw last, or from a snapshot, after a `resync` with reason `slow`
+ * - `buffer`: up to `capacity` updates wait. What comes after that is given up; as soon as the subscriber has taken
+ *   those, the streams begin again from there, or from a snapshot, after a `resync` with reason `slow`
  * - `conflate`: of each item only the newest value waits; changes of a book are merged. Not for channels where every
  *   entry counts
  * - `fail`: the subscription ends with an error
@@ -40,10 +40,13 @@ export interface Subscription<Data = unknown> extends AsyncIterable<FeedUpdate<D
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** Where streams are to go on, by name; null: with a snapshot. Those that are not named go on where they are. */
+export type Places = ReadonlyMap<string, Position | null>;
+
 /** One stream of a subscription, as the queue needs it. */
 export interface Source {
-  /** Asks for the stream anew. @param since null for a snapshot */
-  refresh(since: ReadonlyMap<string, Position> | null): void;
+  /** Asks for the stream anew. @param since where to go on, by the key of updates; null for a snapshot */
+  refresh(since: Places): void;
 }
 
 export interface QueueOptions {
@@ -70,8 +73,8 @@ export class QueuedSubscription implements Subscription {
   readonly #queue = new Map<unknown, FeedUpdate>();
   #next = 0;
   #waiting: Waiting[] = [];
-  /** Where to go on once the consumer has caught up; null while nothing was given up. */
-  #lost: Map<Sink, ReadonlyMap<string, Position> | null> | null = null;
+  /** What was given up, and where to go on once the consumer has caught up; null while nothing was. */
+  #lost: Map<Sink, Map<string, Position | null>> | null = null;
   /** Sinks that deliver nothing until their stream has begun again. */
   readonly #deaf = new Set<Sink>();
   #ended: { error: unknown } | { error?: never } | null = null;
@@ -211,19 +214,25 @@ export class QueuedSubscription implements Subscription {
   }
 
   #deliver(sink: Sink, update: FeedUpdate): void {
-    if (this.#ended !== null || this.#lost !== null) return;
+    if (this.#ended !== null) return;
     if (this.#deaf.has(sink)) {
       if (update.type !== 'resync') return;
       this.#deaf.delete(sink);
     }
+    if (this.#lost !== null) return this.#giveUp(this.#lost, sink, update);
     const waiting = this.#waiting.shift();
     if (waiting !== undefined) {
       waiting.resolve({ done: false, value: update });
       return;
     }
+    if (this.#queue.size >= this.#capacity && !this.#fits(update)) return this.#overflow(sink, update);
     if (this.#conflates) this.#conflate(update);
     else this.#queue.set(this.#next++, update);
-    if (this.#queue.size > this.#capacity) this.#overflow();
+  }
+
+  /** It takes the place of one that waits. */
+  #fits(update: FeedUpdate): boolean {
+    return this.#conflates && this.#queue.has(conflationId(update));
   }
 
   #conflate(update: FeedUpdate): void {
@@ -231,10 +240,10 @@ export class QueuedSubscription implements Subscription {
     if (update.type === 'resync') {
       // What waits of this stream is part of a past that the snapshot to come replaces.
       if (!update.recovered) this.#dropStream(key);
-      this.#queue.set(`resync\n${key}`, update);
+      this.#queue.set(conflationId(update), update);
       return;
     }
-    const id = `${key}\n${update.item ?? ''}`;
+    const id = conflationId(update);
     const older = this.#queue.get(id) as StreamUpdate | undefined;
     const book = this.#options.channel.kind === 'book' && older !== undefined && update.type === 'update';
     const merged: StreamUpdate = book
@@ -249,19 +258,29 @@ export class QueuedSubscription implements Subscription {
     for (const [id, update] of this.#queue) if (update.key === key) this.#queue.delete(id);
   }
 
-  #overflow(): void {
-    const { mode } = this.#options.backpressure;
-    if (mode === 'fail') {
+  #overflow(sink: Sink, update: FeedUpdate): void {
+    if (this.#options.backpressure.mode === 'fail') {
       this.#queue.clear();
       this.fail(
         new CountersignError('slow_consumer', `More than ${this.#capacity} updates waited to be taken.`),
       );
       return;
     }
-    const places = firstPlaces(this.#queue.values());
-    this.#queue.clear();
     this.#lost = new Map();
-    for (const sink of this.#sources.keys()) this.#lost.set(sink, places);
+    this.#giveUp(this.#lost, sink, update);
+  }
+
+  /** Of each stream the first that is given up says where to go on. */
+  #giveUp(lost: Map<Sink, Map<string, Position | null>>, sink: Sink, update: FeedUpdate): void {
+    const places = lost.get(sink) ?? new Map<string, Position | null>();
+    lost.set(sink, places);
+    if (places.has(update.key) || (update.type === 'resync' && update.recovered)) return;
+    const numbered =
+      update.type === 'update' && update.epoch !== null && update.sequence !== null && !this.#conflates;
+    places.set(
+      update.key,
+      numbered ? { epoch: update.epoch ?? '', sequence: (update.sequence ?? 1) - 1 } : null,
+    );
   }
 
   /** The consumer has seen everything that it was given: time to give it the rest. */
@@ -276,15 +295,6 @@ export class QueuedSubscription implements Subscription {
   }
 }
 
-/** Where each stream stood before the first update that is given up; streams that only a snapshot can mend are left out. */
-function firstPlaces(updates: Iterable<FeedUpdate>): Map<string, Position> {
-  const places = new Map<string, Position>();
-  const seen = new Set<string>();
-  for (const update of updates) {
-    if (seen.has(update.key) || (update.type === 'resync' && update.recovered)) continue;
-    seen.add(update.key);
-    if (update.type !== 'update' || update.epoch === null || update.sequence === null) continue;
-    places.set(update.key, { epoch: update.epoch, sequence: update.sequence - 1 });
-  }
-  return places;
-}
+/** Under which an update waits where only the newest counts. */
+const conflationId = (update: FeedUpdate): string =>
+  update.type === 'resync' ? `resync\n${update.key}` : `${update.key}\n${update.item ?? ''}`;
