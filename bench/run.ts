@@ -7,11 +7,15 @@
  */
 import { parseArgs } from 'node:util';
 import { fanout } from './fanout.ts';
+import { forward } from './forward.ts';
+import { idle } from './idle.ts';
+import { level2 } from './level2.ts';
 import { login } from './login.ts';
+import { recovery } from './recovery.ts';
 import { rest } from './rest.ts';
 import { verify } from './verify.ts';
 
-const BENCHES = { login, rest, fanout, verify } as const;
+const BENCHES = { login, rest, fanout, verify, level2, recovery, idle, forward } as const;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -20,7 +20,7 @@ export interface RawWebSocket {
 
 /** Connects and resolves when the upgrade was accepted. Rejects with the status line otherwise. */
 export function openRawWebSocket(url: string, headers = ''): Promise<RawWebSocket> {
-  const { hostname, port, host, pathname } = new URL(url);
+  const { hostname, port, host, pathname, search } = new URL(url);
   const socket = connect(Number(port), hostname);
   socket.setNoDelay(true);
   return new Promise((resolve, reject) => {
@@ -41,7 +41,7 @@ export function openRawWebSocket(url: string, headers = ''): Promise<RawWebSocke
     });
     const key = randomBytes(16).toString('base64');
     socket.write(
-      `GET ${pathname} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n${headers}\r\n`,
+      `GET ${pathname}${search} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n${headers}\r\n`,
     );
   });
 }

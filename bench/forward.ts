@@ -1,0 +1,157 @@
+/**
+ * Round trips a second to a venue's HTTP service: called directly, through REST of the gateway, and as events over
+ * Socket.IO, with 64 under way at a time. The gateway signs in, checks the permission, counts the budget and signs
+ * the identity of each. The gateway has processor 0 to itself; venue and load share processor 1, in all three.
+ *
+ * Run: npm run bench -- forward [--rounds 3] [--seconds 4]
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  createHttpClient,
+  createLoadWallets,
+  type GatewayProcess,
+  logIn,
+  openRawWebSocket,
+  type RawWebSocket,
+  startGatewayProcess,
+} from '@countersign/testkit';
+import { startChild } from './lib/children.ts';
+import { closedLoop } from './lib/load.ts';
+import { measure, percentile, ratio } from './lib/rounds.ts';
+
+const LANES = 64;
+const PATH = '/v1/bench/quote';
+const EVENT = '/evm/buy/quote';
+const QUOTE = {
+  chain: 'eth',
+  token: `0x${'ab'.repeat(20)}`,
+  swapMode: 'ExactIn',
+  amountIn: '1000000000000000000',
+  wallet: `0x${'cd'.repeat(20)}`,
+};
+
+export async function forward({ rounds, seconds }: { rounds: number; seconds: number }): Promise<void> {
+  const venue = await startChild('./plain-venue.ts', '1');
+  try {
+    const raw = await measure(
+      'forward',
+      [
+        { name: 'direct', run: () => direct(venue.url, seconds) },
+        { name: 'REST', run: () => behind(venue.url, (gateway) => overRest(gateway, seconds)) },
+        { name: 'Socket.IO', run: () => behind(venue.url, (gateway) => overSocketIo(gateway, seconds)) },
+      ],
+      rounds,
+    );
+    const share = (name: string) => Number(ratio(raw, name, 'direct', 'perSecond').toFixed(3));
+    process.stdout.write(
+      `${JSON.stringify({ bench: 'forward', restOfDirect: share('REST'), socketIoOfDirect: share('Socket.IO') })}\n`,
+    );
+  } finally {
+    await venue.stop();
+  }
+}
+
+async function direct(url: string, seconds: number) {
+  const client = createHttpClient(url, LANES);
+  const body = JSON.stringify({ event: EVENT, params: QUOTE });
+  const figures = await load(seconds, async () => {
+    const { status } = await client.request('POST', '/events', JSON_BODY, body);
+    if (status !== 200) throw new Error(`the venue answered ${status}`);
+  });
+  client.close();
+  return figures;
+}
+
+async function overRest(gateway: GatewayProcess, seconds: number) {
+  const client = createHttpClient(gateway.ready.rest, LANES);
+  const headers = `${JSON_BODY}Authorization: Bearer ${await accessToken(gateway)}\r\n`;
+  const body = JSON.stringify(QUOTE);
+  const figures = await load(seconds, async () => {
+    const answer = await client.request('POST', PATH, headers, body);
+    if (answer.status !== 200) throw new Error(`the gateway answered ${answer.status}: ${answer.body}`);
+  });
+  client.close();
+  return figures;
+}
+
+/** One connection for each of the 64 that are under way, an acknowledgement asked for each time. */
+async function overSocketIo(gateway: GatewayProcess, seconds: number) {
+  const token = await accessToken(gateway);
+  const url = `${gateway.ready.socketio.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`;
+  const sockets = await Promise.all(
+    Array.from({ length: LANES }, async () => {
+      const socket = await openRawWebSocket(url);
+      const connected = frame(socket, 2);
+      // CONNECT of the main namespace; the two frames are the server's OPEN and its CONNECT.
+      socket.send(`40${JSON.stringify({ token })}`);
+      await connected;
+      return socket;
+    }),
+  );
+  const event = JSON.stringify([EVENT, QUOTE]);
+  const figures = await load(seconds, async (lane) => {
+    const socket = sockets[lane]!;
+    const answered = frame(socket, socket.frames + 1);
+    socket.send(`421${event}`);
+    await answered;
+  });
+  for (const socket of sockets) socket.close();
+  return figures;
+}
+
+const JSON_BODY = 'Content-Type: application/json\r\n';
+
+async function load(seconds: number, operation: (lane: number) => Promise<void>) {
+  const { perSecond, latencies } = await closedLoop(LANES, seconds, operation);
+  return { perSecond, p50ms: percentile(latencies, 0.5), p99ms: percentile(latencies, 0.99) };
+}
+
+/** Resolves when the socket has seen so many frames. */
+function frame(socket: RawWebSocket, count: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('no answer over Socket.IO')), 10_000);
+    const look = () => {
+      if (socket.frames < count) return;
+      clearTimeout(timer);
+      socket.onFrames = null;
+      resolve();
+    };
+    socket.onFrames = look;
+    look();
+  });
+}
+
+async function accessToken(gateway: GatewayProcess): Promise<string> {
+  const [wallet] = await createLoadWallets(1);
+  const client = createHttpClient(gateway.ready.rest, 1);
+  const { accessToken: token } = await logIn(client, wallet!);
+  client.close();
+  return token;
+}
+
+async function behind<T>(venue: string, work: (gateway: GatewayProcess) => Promise<T>): Promise<T> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'countersign-bench-'));
+  const gateway = await startGatewayProcess({
+    dataDir,
+    cpus: '0',
+    flags: ['--no-sandbox', '--log-level', 'error'],
+    env: {
+      COUNTERSIGN_VENUE_URL: venue,
+      COUNTERSIGN_ROUTES: JSON.stringify([
+        { match: { rest: `POST ${PATH}` }, to: { path: '/quote' }, permission: 'trading' },
+      ]),
+      // One user asks more in a second than the shipped tiers allow in a minute. The check is made all the same.
+      COUNTERSIGN_TIERS: '{"free":{"requests":{"limit":1000000000}}}',
+      COUNTERSIGN_WEBSOCKET_MESSAGES_PER_SECOND: '1000000',
+      COUNTERSIGN_WEBSOCKET_MESSAGE_BURST: '1000000',
+    },
+  });
+  try {
+    return await work(gateway);
+  } finally {
+    await gateway.stop('SIGKILL');
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+}
