@@ -16,9 +16,10 @@ import {
   readdirSync,
   readFileSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -203,7 +204,21 @@ export async function setUp({ build: wantsBuild }) {
     if (installMatchesLock()) writeFileSync(installStamp, installKey());
     else await install();
   }
-  if (wantsBuild && (readText(buildStamp) !== buildKey() || !isBuilt())) await build();
+  if (!wantsBuild) return;
+  if (readText(buildStamp) !== buildKey() || !isBuilt()) await build();
+  linkProgram();
+}
+
+/**
+ * npm links the `bin` of a workspace at install, when there is nothing built to link: without this,
+ * `npx countersign` would ask the registry for a stranger's package of that name.
+ */
+function linkProgram() {
+  const link = join(root, 'node_modules', '.bin', 'countersign');
+  const program = join(root, 'packages', 'cli', 'dist', 'main.js');
+  if (process.platform === 'win32' || !existsSync(program)) return;
+  chmodSync(program, 0o755);
+  if (!existsSync(link)) symlinkSync(relative(dirname(link), program), link);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url))

@@ -1,5 +1,5 @@
 /** What `serve` says when it is ready: one line of JSON for programs, a page with commands to paste for people. */
-import { relative } from 'node:path';
+import { join, relative } from 'node:path';
 
 export interface Ready {
   /** Origin; clients append `/v1` or `/api/v1`. */
@@ -60,7 +60,10 @@ export function readyPage(
   lines.push('', 'In another terminal:', '');
   if (wallet)
     lines.push(`  ${program} login --url ${rest} --key-file ${shown(wallet.keyFile, options.cwd)} --save`);
-  if (wallet) lines.push(`  ${program} key create --nickname bot --scopes view,trade --out bot_api_key.json`);
+  if (wallet) {
+    const out = shown(join(options.dataDir, 'bot_api_key.json'), options.cwd);
+    lines.push(`  ${program} key create --nickname bot --scopes view,trade --out ${out}`);
+  }
   if (options.sandbox) {
     lines.push(
       `  ${program} listen --url ${rest} --channel tickerUpdate --market inclusionPreconf`,
