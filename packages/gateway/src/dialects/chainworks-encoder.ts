@@ -37,8 +37,8 @@ function push(
   );
 }
 
-/** Levels keep their order: best first on both sides if they come so. */
-function book(levels: readonly BookLevel[]): string {
+/** Levels keep their order: best first on both sides if they come so. Snapshots carry the checksum of `bookChecksum`. */
+function book(levels: readonly BookLevel[], checksum?: number): string {
   let bids = '';
   let asks = '';
   for (const [side, price, quantity] of levels) {
@@ -46,7 +46,7 @@ function book(levels: readonly BookLevel[]): string {
     if (side === 'bid') bids += bids === '' ? level : `,${level}`;
     else asks += asks === '' ? level : `,${level}`;
   }
-  return `{"bids":[${bids}],"asks":[${asks}]}`;
+  return `{"bids":[${bids}],"asks":[${asks}]${checksum === undefined ? '' : `,"checksum":${checksum}`}}`;
 }
 
 /** Events named like their channel. Shared by all connections, and pure. */
@@ -68,7 +68,9 @@ export const chainworksEncoder: Encoder = Object.freeze({
     const one = (time: number, item: string | undefined, action: string | undefined, data: string) =>
       push(channel, key, position, true, { type: 'snapshot', time, item, action, data });
     if (channel.kind === 'book') {
-      return [...books].map(([item, { levels, time }]) => one(time, item, undefined, book(levels)));
+      return [...books].map(([item, { levels, time, checksum }]) =>
+        one(time, item, undefined, book(levels, checksum)),
+      );
     }
     return publications.map(({ time, item, action, data }) => one(time, item, action, JSON.stringify(data)));
   },

@@ -23,17 +23,27 @@ const wireName = (channel: Channel): string => channel.wireName ?? channel.name;
 type Halves = WeakMap<Publication, { before: string; after: string }>;
 export const createHalves = (): Halves => new WeakMap();
 
+const createSharedEncoder = (proofs: boolean): Encoder =>
+  Object.freeze({
+    publication: (channel: Channel, publication: Publication) =>
+      textFrame(
+        envelope(
+          wireName(channel),
+          publication.time,
+          publication.sequence,
+          updateEvents(channel, publication),
+        ),
+      ),
+    snapshot: (snapshot) =>
+      snapshotEvents(snapshot, proofs).map((event) =>
+        textFrame(envelope(wireName(snapshot.channel), snapshot.time, snapshot.position.sequence, event)),
+      ),
+  } satisfies Encoder);
+
 /** Frames carry the sequence of their publication; a snapshot carries that of its position. Shared and pure. */
-export const coinbaseEncoder: Encoder = Object.freeze({
-  publication: (channel: Channel, publication: Publication) =>
-    textFrame(
-      envelope(wireName(channel), publication.time, publication.sequence, updateEvents(channel, publication)),
-    ),
-  snapshot: (snapshot) =>
-    snapshotEvents(snapshot).map((event) =>
-      textFrame(envelope(wireName(snapshot.channel), snapshot.time, snapshot.position.sequence, event)),
-    ),
-} satisfies Encoder);
+export const coinbaseEncoder: Encoder = createSharedEncoder(false);
+/** The same for clients that asked to recover: snapshots of books carry a checksum. */
+export const coinbaseProvingEncoder: Encoder = createSharedEncoder(true);
 
 /**
  * Frames carry one count per connection, in the order in which they are encoded. One such encoder belongs to

@@ -56,10 +56,14 @@ export function updateEvents(channel: Channel, publication: Publication): string
   return channel.name === 'user' ? userEvents([publication]).join(',') : event('snapshot', data);
 }
 
-/** One text for each frame of a snapshot, each holding one event; may be empty. */
-export function snapshotEvents(snapshot: Snapshot): string[] {
+/**
+ * One text for each frame of a snapshot, each holding one event; may be empty.
+ *
+ * @param proofs books carry the checksum of their best levels: only for clients that asked, for strict ones exist
+ */
+export function snapshotEvents(snapshot: Snapshot, proofs = false): string[] {
   const { channel, publications } = snapshot;
-  if (channel.kind === 'book') return bookEvents(snapshot);
+  if (channel.kind === 'book') return bookEvents(snapshot, proofs);
   // The answer to subscribe comes before the first beat, and an old beat says nothing.
   if (channel.name === 'heartbeats') return [];
   if (channel.name === 'user') return userEvents(publications);
@@ -95,15 +99,27 @@ function items(publication: Publication | undefined, list: string): Json[] {
   return Array.isArray(value) ? value : [];
 }
 
-function bookEvents({ key, books, time }: Snapshot): string[] {
+function bookEvents({ key, books, time }: Snapshot, proofs: boolean): string[] {
   // An empty book is news as well: without it the first update would come before any snapshot.
   if (books.size === 0) return [bookEvent('snapshot', key, [], rfc3339(time))];
   return [...books].map(([item, book]) =>
-    bookEvent('snapshot', item === '' ? key : item, book.levels, rfc3339(book.time)),
+    bookEvent(
+      'snapshot',
+      item === '' ? key : item,
+      book.levels,
+      rfc3339(book.time),
+      proofs ? book.checksum : null,
+    ),
   );
 }
 
-function bookEvent(type: EventType, product: string, levels: readonly BookLevel[], time: string): string {
+function bookEvent(
+  type: EventType,
+  product: string,
+  levels: readonly BookLevel[],
+  time: string,
+  checksum: number | null = null,
+): string {
   const bid = `{"side":"bid","event_time":"${time}","price_level":`;
   const offer = `{"side":"offer","event_time":"${time}","price_level":`;
   let updates = '';
@@ -111,7 +127,8 @@ function bookEvent(type: EventType, product: string, levels: readonly BookLevel[
     if (updates !== '') updates += ',';
     updates += `${side === 'bid' ? bid : offer}${decimalText(price)},"new_quantity":${decimalText(quantity)}}`;
   }
-  return `{"type":"${type}","product_id":${JSON.stringify(product)},"updates":[${updates}]}`;
+  const proof = checksum === null ? '' : `"checksum":${checksum},`;
+  return `{"type":"${type}","product_id":${JSON.stringify(product)},${proof}"updates":[${updates}]}`;
 }
 
 /**

@@ -4,7 +4,13 @@
  */
 import { ERRORS } from '@countersign/protocol';
 import { coinbaseChannels } from './coinbase-channels.ts';
-import { coinbaseEncoder, createCountingEncoder, createHalves, envelope } from './coinbase-encoder.ts';
+import {
+  coinbaseEncoder,
+  coinbaseProvingEncoder,
+  createCountingEncoder,
+  createHalves,
+  envelope,
+} from './coinbase-encoder.ts';
 import { asCoinbasePhrase, type CoinbaseVocabulary, parseCoinbase } from './coinbase-parse.ts';
 import type { Conversation, Dialect, Holding, Joined } from './dialect.ts';
 import { withLimits } from './limits-member.ts';
@@ -38,17 +44,22 @@ export function createCoinbaseDialect(options: CoinbaseOptions): Dialect {
     let count = 0;
     /** Clients of this dialect read answers strictly, so only those that ask are shown their budget. */
     let shown = false;
+    /** The same goes for checksums of books: a client that recovers understands what is additive. */
+    let proving = false;
     const next = () => count++;
-    const encoder = sequence === 'connection' ? createCountingEncoder(next, halves) : coinbaseEncoder;
+    const counting = sequence === 'connection' ? createCountingEncoder(next, halves) : null;
     const answer = (holding: Holding, more = '') => [
       envelope('subscriptions', now(), next(), `{"subscriptions":${subscriptions(holding)}}`, more),
     ];
     return {
-      encoder,
+      get encoder() {
+        return counting ?? (proving ? coinbaseProvingEncoder : coinbaseEncoder);
+      },
       snapshotFirst: true,
       parse(text) {
         const commands = parseCoinbase(text, vocabulary);
         shown ||= commands.some(({ phrase }) => asCoinbasePhrase(phrase).limits);
+        proving ||= commands.some(({ phrase }) => asCoinbasePhrase(phrase).positions);
         return commands;
       },
       metered: (answer, allowance, asked) => (asked || shown ? withLimits(answer, allowance) : answer),

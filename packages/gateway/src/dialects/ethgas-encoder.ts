@@ -41,7 +41,12 @@ function push(
 }
 
 /** Best levels come first on both sides if they come so in `levels`: their order is kept. */
-function bookPayload(levels: readonly BookLevel[], item: string | undefined, time: number): string {
+function bookPayload(
+  levels: readonly BookLevel[],
+  item: string | undefined,
+  time: number,
+  checksum?: number,
+): string {
   let asks = '';
   let bids = '';
   for (const [side, price, quantity] of levels) {
@@ -50,7 +55,9 @@ function bookPayload(levels: readonly BookLevel[], item: string | undefined, tim
     else bids += bids === '' ? level : `,${level}`;
   }
   const instrument = item ? `,"I":${JSON.stringify(item)}` : '';
-  return `{"a":[${asks}],"b":[${bids}]${instrument},"t":${time}}`;
+  // Additive: by it a reader proves that its book is the gateway's (`bookChecksum` has the rule).
+  const proof = checksum === undefined ? '' : `,"checksum":${checksum}`;
+  return `{"a":[${asks}],"b":[${bids}]${instrument},"t":${time}${proof}}`;
 }
 
 function createEncoder(layout: Layout): Encoder {
@@ -75,7 +82,9 @@ function createEncoder(layout: Layout): Encoder {
       const one = (item: string | undefined, time: number, payload: string) =>
         push(layout, channel, key, time, item, 'Snapshot', payload, position, true);
       if (channel.kind === 'book') {
-        return [...books].map(([item, { levels, time }]) => one(item, time, bookPayload(levels, item, time)));
+        return [...books].map(([item, { levels, time, checksum }]) =>
+          one(item, time, bookPayload(levels, item, time, checksum)),
+        );
       }
       // Old events of an account shown to a new reader would pass for new ones: orders and fills are asked
       // for by query, and the answer to subscribe says from which position on nothing is missed.

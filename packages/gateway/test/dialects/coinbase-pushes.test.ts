@@ -121,6 +121,20 @@ describe('level2', () => {
     ]);
   });
 
+  it('shows the checksum of the book to those only that asked to recover', () => {
+    const books = new Map([['', { levels, checksum: 77, time: NOW }]]) as never;
+    const state = snapshot(channel('level2'), { key: 'BTC-USD', books, time: NOW });
+    const events = (more: object) => {
+      const talk = dialect.open('c');
+      talk.parse(JSON.stringify({ type: 'subscribe', channel: 'level2', product_ids: ['BTC-USD'], ...more }));
+      return talk.encoder
+        .snapshot(state, false)
+        .map((frame) => Object.keys((read(frame).events as object[])[0]!));
+    };
+    expect(events({})).toEqual([['type', 'product_id', 'updates']]);
+    expect(events({ recover: {} })).toEqual([['type', 'product_id', 'checksum', 'updates']]);
+  });
+
   it('starts with an empty snapshot where nothing is known yet', () => {
     const frames = encoder.snapshot(snapshot(channel('level2'), { key: 'BTC-USD' }), false);
     expect(frames.map((frame) => read(frame).events)).toEqual([

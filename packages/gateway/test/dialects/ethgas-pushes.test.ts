@@ -105,9 +105,9 @@ describe('a book', () => {
     expect(read(encoders.op.publication(book, reset)).a).toBe('Snapshot');
   });
 
-  it('starts with one snapshot per instrument at the position of the stream', () => {
+  it('starts with one snapshot per instrument at the position of the stream, with the checksum of the book', () => {
     const books = new Map([
-      ['ETH-WB-1', { levels: [['bid', '1', '2']], checksum: 0, time: 5 }],
+      ['ETH-WB-1', { levels: [['bid', '1', '2']], checksum: 77, time: 5 }],
       ['ETH-WB-2', { levels: [], checksum: 0, time: 6 }],
     ] as const) as never;
     const frames = encoders.op.snapshot(snapshot(book, { key: 'wholeBlock', books }), false).map(read);
@@ -117,7 +117,7 @@ describe('a book', () => {
         E: 5,
         s: 'ETH-WB-1',
         a: 'Snapshot',
-        P: { a: [], b: [{ p: '1', q: '2' }], I: 'ETH-WB-1', t: 5 },
+        P: { a: [], b: [{ p: '1', q: '2' }], I: 'ETH-WB-1', t: 5, checksum: 77 },
         key: 'wholeBlock',
         sequence: 9,
         epoch: 'e1',
@@ -127,7 +127,7 @@ describe('a book', () => {
         E: 6,
         s: 'ETH-WB-2',
         a: 'Snapshot',
-        P: { a: [], b: [], I: 'ETH-WB-2', t: 6 },
+        P: { a: [], b: [], I: 'ETH-WB-2', t: 6, checksum: 0 },
         key: 'wholeBlock',
         sequence: 9,
         epoch: 'e1',
