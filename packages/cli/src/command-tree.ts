@@ -1,5 +1,5 @@
 /** Every command, by name. Running, help and shell completion all go by this tree. */
-import type { ArgsDef, CommandDef } from 'citty';
+import type { AnyCommand } from './command.ts';
 import { callCommand } from './commands/call.ts';
 import { completionCommand } from './commands/completion.ts';
 import { configCommand } from './commands/config.ts';
@@ -17,9 +17,7 @@ import { sessionsCommand } from './commands/sessions.ts';
 import { tokenCommand } from './commands/token.ts';
 import { whoamiCommand } from './commands/whoami.ts';
 
-export type AnyCommand = CommandDef<ArgsDef>;
-
-export const root = {
+export const root: AnyCommand = {
   meta: {
     name: 'countersign',
     description: 'Run a Countersign gateway, sign in to one, and listen to its streams',
@@ -40,14 +38,6 @@ export const root = {
     doctor: doctorCommand,
     profile: profileCommand,
     config: configCommand,
-    completion: completionCommand,
+    completion: completionCommand(() => root),
   },
 } as unknown as AnyCommand;
-
-export const subCommandsOf = (command: AnyCommand) =>
-  (command.subCommands ?? {}) as Record<string, AnyCommand>;
-
-export const argsOf = (command: AnyCommand) => (command.args ?? {}) as ArgsDef;
-
-/** As it stands on a command line: `keyFile` is `--key-file`. */
-export const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

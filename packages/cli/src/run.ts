@@ -1,7 +1,8 @@
 /** Finds the command that a command line names, checks its flags, runs it, and turns whatever happens into an exit code. */
 import { type ArgsDef, renderUsage, runCommand } from 'citty';
 import { CliError } from './cli-error.ts';
-import { type AnyCommand, argsOf, kebab, root, subCommandsOf } from './command-tree.ts';
+import { type AnyCommand, argsOf, kebab, subCommandsOf } from './command.ts';
+import { root } from './command-tree.ts';
 import { EXIT } from './exit-codes.ts';
 import { type Io, printable } from './io.ts';
 import { takeProfile, withProfile } from './profiles.ts';

@@ -4,10 +4,11 @@ import { defineCommand } from 'citty';
 import { CliError } from '../cli-error.ts';
 import { EXIT } from '../exit-codes.ts';
 import { type Io, printable } from '../io.ts';
+import { chosenOrigin } from '../session/address.ts';
 import { exchange, urlBelow } from '../session/api.ts';
 import { credentialFlags, restCredential } from '../session/rest-credential.ts';
 import { loadSession, sessionPath } from '../session/session-file.ts';
-import { chosenOrigin, ioOf, jsonFlag, urlFlag } from './shared.ts';
+import { ioOf, jsonFlag, urlFlag } from './shared.ts';
 import { methodOf } from './token-jwt.ts';
 
 const LONGEST_BODY = 1024 * 1024;

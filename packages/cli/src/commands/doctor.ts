@@ -5,10 +5,11 @@ import { CliError } from '../cli-error.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { EXIT } from '../exit-codes.ts';
 import { type Io, printable } from '../io.ts';
+import { chosenOrigin, webSocketUrlOf } from '../session/address.ts';
 import { baseOf, call } from '../session/api.ts';
 import { readToken } from '../session/token-file.ts';
 import { adminFlags, dataDirOf, internalUrlOf } from './key-access.ts';
-import { chosenOrigin, ioOf, jsonFlag, urlFlag, webSocketUrlOf } from './shared.ts';
+import { ioOf, jsonFlag, urlFlag } from './shared.ts';
 
 const MARKS = { ok: 'ok', warning: 'warning', problem: 'PROBLEM', skipped: 'skipped' } as const;
 const COLOURS = { ok: 32, warning: 33, problem: 31, skipped: 90 } as const;

@@ -1,9 +1,10 @@
 import { defineCommand } from 'citty';
 import { CliError } from '../cli-error.ts';
+import { chosenOrigin } from '../session/address.ts';
 import { askForChallenge, verifyLogin } from '../session/api.ts';
 import { saveSession, sessionPath } from '../session/session-file.ts';
 import { checkOffer, findWallet } from '../session/wallet.ts';
-import { chosenOrigin, instant, ioOf, jsonFlag, urlFlag } from './shared.ts';
+import { instant, ioOf, jsonFlag, urlFlag } from './shared.ts';
 
 function chainIdOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;

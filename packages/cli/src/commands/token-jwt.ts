@@ -2,8 +2,9 @@
 import { defineCommand } from 'citty';
 import { CliError } from '../cli-error.ts';
 import type { Io } from '../io.ts';
+import { chosenOrigin } from '../session/address.ts';
 import { apiKeyFlags, findApiKey } from '../session/api-key-source.ts';
-import { chosenOrigin, ioOf, jsonFlag } from './shared.ts';
+import { ioOf, jsonFlag } from './shared.ts';
 
 const formFlags = {
   raw: { type: 'boolean', description: 'The token alone, without `export JWT=`' },

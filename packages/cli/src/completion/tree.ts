@@ -1,5 +1,5 @@
 /** The command tree as completion needs it: words, flags, and which flags take a value. */
-import { type AnyCommand, argsOf, kebab, subCommandsOf } from '../command-tree.ts';
+import { type AnyCommand, argsOf, kebab, subCommandsOf } from '../command.ts';
 
 export interface FlagWord {
   /** `--key-file` */

@@ -1,8 +1,8 @@
 /** The three ways to listen: the client's feed, Socket.IO, and frames as they come. */
 import type { Credential } from '@countersign/client';
 import { CliError } from '../cli-error.ts';
-import { chosenOrigin, webSocketUrlOf } from '../commands/shared.ts';
 import { type Io, printable } from '../io.ts';
+import { chosenOrigin, webSocketUrlOf } from '../session/address.ts';
 import { isAboutToExpire, refresh } from '../session/api.ts';
 import { type ApiKeyArgs, findApiKey } from '../session/api-key-source.ts';
 import { type SavedCredential, savedCredential } from '../session/saved-credential.ts';
