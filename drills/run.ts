@@ -3,15 +3,19 @@
  *
  * npm run drills                 all of them
  * npm run drills -- d01          one
- *   --rounds N   how often to inject the fault (default 20)
+ *   --rounds N   how often to inject the fault in d01 (default 20)
  *   --seed N     repeat a run
  *
  * Exit code 0 if every promise held.
  */
 import { parseArgs } from 'node:util';
+import { budget } from './budget-doors.ts';
 import { d01 } from './d01-kill-during-logins.ts';
+import { d08 } from './d08-revocation.ts';
+import { d17 } from './d17-slow-readers.ts';
+import { d18 } from './d18-message-flood.ts';
 
-const DRILLS = { d01 } as const;
+const DRILLS = { d01, d08, d17, d18, budget } as const;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

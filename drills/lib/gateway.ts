@@ -1,0 +1,72 @@
+/** What drills need of a running gateway besides its sockets. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createHttpClient, type GatewayProcess, startGatewayProcess } from '@countersign/testkit';
+
+export interface DrillGateway {
+  readonly process: GatewayProcess;
+  publish(publications: readonly object[]): Promise<void>;
+  admin(method: string, path: string, body?: object): Promise<void>;
+  /** The sum of a metric over its labels, as far as they contain all of `labels` (`code="4101"`). */
+  metric(name: string, ...labels: string[]): Promise<number>;
+  /** Resident set in MiB. Linux only. */
+  resident(): number;
+  stop(): Promise<void>;
+}
+
+export async function startDrillGateway(env: Record<string, string> = {}): Promise<DrillGateway> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'countersign-drill-'));
+  const process = await startGatewayProcess({
+    dataDir,
+    cpus: '0',
+    flags: ['--no-sandbox', '--log-level', 'error'],
+    env,
+  });
+  // Publications and metrics must not wait for each other.
+  const feed = createHttpClient(process.ready.internal, 1);
+  const other = createHttpClient(process.ready.internal, 8);
+  const token = (name: string) =>
+    `Authorization: Bearer ${readFileSync(join(dataDir, `${name}.token`), 'utf8').trim()}\r\nContent-Type: application/json\r\n`;
+  const backend = token('backend');
+  const operator = token('admin');
+  return {
+    process,
+    async publish(publications) {
+      const answer = await feed.request(
+        'POST',
+        '/backend/v1/publish',
+        backend,
+        JSON.stringify({ publications }),
+      );
+      if (answer.status !== 200) throw new Error(`publish answered ${answer.status}: ${answer.body}`);
+    },
+    async admin(method, path, body = {}) {
+      const answer = await other.request(method, `/admin/v1${path}`, operator, JSON.stringify(body));
+      if (answer.status !== 200) throw new Error(`${path} answered ${answer.status}: ${answer.body}`);
+    },
+    async metric(name, ...labels) {
+      const { body } = await other.request('GET', '/metrics');
+      return body
+        .split('\n')
+        .filter((line) => line.startsWith(name) && labels.every((label) => line.includes(label)))
+        .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+    },
+    resident: () =>
+      Number(/VmRSS:\s*(\d+)/.exec(readFileSync(`/proc/${process.pid}/status`, 'utf8'))?.[1]) / 1024,
+    async stop() {
+      feed.close();
+      other.close();
+      await process.stop('SIGKILL');
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** @param share 0 to 1. NaN of nothing */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
