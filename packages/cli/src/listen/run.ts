@@ -172,21 +172,20 @@ async function drawBook(
 export async function overSocketIo(plan: Plan, args: ListenArgs, io: Io, enough: Enough): Promise<void> {
   const file = args['token-file'] ?? (io.env.COUNTERSIGN_TOKEN_FILE || undefined);
   let base: string;
-  let token: (() => Promise<string>) | null = null;
   let saved: SavedCredential | null = null;
+  let token: SavedCredential | (() => string);
   if (file !== undefined) {
     base = chosenOrigin(args.url, io.env);
     // Read anew at every connection: a token that was rotated in place is picked up.
-    token = async () => readToken(file, 'handshake token');
-    await token();
+    token = () => readToken(file, 'handshake token');
+    token();
   } else {
     const { url } = requireSession(io.env).session;
     base = chosenOrigin(args.url, io.env, url);
     if (new URL(base).origin !== new URL(url).origin)
       throw new CliError('config', `the saved session is for ${url}; log in to ${base} first`);
-    const credential = savedCredential(io);
-    saved = credential;
-    token = async () => (await credential.webSocketLogin()).token;
+    saved = savedCredential(io);
+    token = saved;
   }
   const asJson = args.json === true || !io.outIsTerminal;
   const paint = painter(io);
@@ -194,12 +193,7 @@ export async function overSocketIo(plan: Plan, args: ListenArgs, io: Io, enough:
     await followSocketIo({
       url: new URL(base).origin,
       token,
-      channels: plan.subscriptions.flatMap((each) => {
-        if (each.dialect === 'ethgas')
-          return [{ channel: each.channel, ...(each.arg.marketType ? { key: each.arg.marketType } : {}) }];
-        if (each.products.length === 0) return [{ channel: each.channel }];
-        return each.products.map((key) => ({ channel: each.channel, key }));
-      }),
+      subscriptions: plan.subscriptions,
       onUpdate(update) {
         io.out(asJson ? JSON.stringify(update) : readable(update, paint, io.size().columns));
         return enough();

@@ -1,7 +1,6 @@
 /** What a person sees: lines in colour, and a book that stays in its place. */
 import type { FeedUpdate, OrderBook } from '@countersign/client';
 import { type Io, printable } from '../io.ts';
-import type { SocketIoUpdate } from './socketio.ts';
 
 const CODES = { green: 32, red: 31, yellow: 33, grey: 90, bold: 1 } as const;
 
@@ -14,7 +13,7 @@ export function painter(io: Pick<Io, 'env' | 'outIsTerminal'>) {
 type Paint = ReturnType<typeof painter>;
 
 /** One update in one line. */
-export function readable(update: FeedUpdate | SocketIoUpdate, paint: Paint, columns: number): string {
+export function readable(update: FeedUpdate, paint: Paint, columns: number): string {
   if (update.type === 'resync') {
     const { channel, key, reason, recovered } = update;
     const what = recovered ? 'what was missed follows' : 'what was missed is lost, the present state follows';
