@@ -338,22 +338,20 @@ export class Entry {
     this.#settled();
   }
 
-  /** @param pause milliseconds; by default more with each trouble that follows closely upon another */
+  /** @param pause milliseconds; by default more with each trouble that follows another closely and gets nowhere */
   #trouble(reason: ResyncReason, pause?: number): void {
     const now = this.#host.clock.monotonic();
-    if (now - this.#troubledAt > CALM) this.#troubles.reset();
+    const calm = now - this.#troubledAt > CALM;
     this.#troubledAt = now;
     this.#cancelCheck?.();
     this.#cancelCheck = null;
     let progress = 0;
     for (const { last } of this.#trackers.values()) progress += last ?? 0;
     this.#fruitless = progress > this.#progress ? 0 : this.#fruitless + 1;
+    if (calm || this.#fruitless === 0) this.#troubles.reset();
     this.#progress = progress;
     this.#reason ??= reason;
-    // The first is mended at once.
-    const calm = this.#troubles.attempts === 0;
-    const later = this.#troubles.next();
-    const wait = pause ?? (calm ? 0 : later);
+    const wait = pause ?? (calm ? 0 : this.#troubles.next());
     const wasLive = this.status === 'live';
     if (this.status !== 'asking') this.#want(wait);
     if (wasLive) for (const sink of this.sinks) sink.stale(reason);

@@ -95,7 +95,7 @@ async function play(
   await pass(30_000, 2000);
 }
 
-const RUNS = { numRuns: 100 };
+const RUNS = { numRuns: 60 };
 
 describe.each([
   { dialect: 'ethgas', channel: 'recentTradeUpdate', market: 'inclusionPreconf', connectionSequence: false },
@@ -141,7 +141,7 @@ describe.each([
   ({ dialect, id, product, ...rest }) => {
     const [channel = '', key = ''] = id.split('/');
 
-    test('equals the venue at every change while it is not stale, and in the end', async () => {
+    test('equals the venue at every change, and in the end', async () => {
       await fc.assert(
         fc.asyncProperty(scenario, fc.integer({ min: 1, max: 1000 }), async (given, seed) => {
           const parts = kit(dialect, { venue: { ...rest, history: given.history } });
@@ -163,7 +163,7 @@ describe.each([
               ...book.asks().map(({ price, quantity }) => ['ask', price, quantity] as const),
             ]);
           book.on('change', () => {
-            if (book.stale || book.sequence === null) return;
+            if (book.sequence === null) return;
             // Frames of coinbase name no epoch, so any publication of that number will do.
             const { sequence } = book;
             const possible = (venue.truth.get(id) ?? []).filter((one) => one.sequence === sequence);
