@@ -92,9 +92,9 @@ export function check(tree) {
   for (const file of sources) {
     const [, own = ''] = file.split('/');
     const packageFile = `packages/${own}/package.json`;
-    const dependencies = tree.exists(packageFile)
-      ? (JSON.parse(tree.read(packageFile)).dependencies ?? {})
-      : {};
+    const listed = tree.exists(packageFile) ? JSON.parse(tree.read(packageFile)) : {};
+    // What a peer brings along is listed too: whoever uses that entry has it.
+    const dependencies = { ...listed.dependencies, ...listed.peerDependencies };
     const allowed = packageArrows[/** @type {keyof typeof packageArrows} */ (own)];
     if (!allowed) problems.push(`${file}: package ${own} is not in the table of arrows`);
     const inGateway = file.startsWith(gatewaySource) ? file.slice(gatewaySource.length) : null;
