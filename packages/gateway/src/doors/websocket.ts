@@ -56,6 +56,8 @@ export interface WebSocketDoor {
 
 /** Milliseconds after which a peer that does not answer a close frame is dropped. */
 const CLOSE_PATIENCE = 3000;
+/** The same for a peer that broke a limit. */
+const FLOOD_PATIENCE = 250;
 /** How often pings are considered, in milliseconds. */
 const PING_TICK = 1000;
 
@@ -151,6 +153,8 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
         outbox.flush();
         outbox.close();
         ws.close(code, reason);
+        // Whoever floods goes on while it is waited for, and every frame of that would still be read (D18).
+        if (code === CLOSE.policy.code) clock.after(FLOOD_PATIENCE, () => ws.terminate());
       },
       terminate: () => ws.terminate(),
     };

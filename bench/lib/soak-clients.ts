@@ -1,0 +1,176 @@
+/** Clients of a soak, each with an oracle: what it was given against what was published. */
+import {
+  createFeed,
+  type Feed,
+  type FeedUpdate,
+  type OrderBook,
+  type WalletSession,
+} from '@countersign/client';
+import { NodeWebSocket } from '@countersign/client/node';
+import { createSocketClient, type SocketClient } from '@countersign/client/socketio';
+
+export interface Tally {
+  updates: number;
+  /** Entries of a log that were missing without a word. */
+  undetected: number;
+  duplicates: number;
+  mismatches: number;
+  compared: number;
+  ended: number;
+  errors: Map<string, number>;
+}
+
+export const createTally = (): Tally => ({
+  updates: 0,
+  undetected: 0,
+  duplicates: 0,
+  mismatches: 0,
+  compared: 0,
+  ended: 0,
+  errors: new Map(),
+});
+
+/** Checksums of every book as it was published, by place. */
+export class BookTruth {
+  readonly #checksums = new Map<string, number>();
+
+  note(place: string, checksum: number): void {
+    this.#checksums.set(place, checksum);
+    if (this.#checksums.size <= 20_000) return;
+    const oldest = this.#checksums.keys().next();
+    if (oldest.done !== true) this.#checksums.delete(oldest.value);
+  }
+
+  get(place: string): number | undefined {
+    return this.#checksums.get(place);
+  }
+}
+
+export interface SoakClient {
+  readonly name: string;
+  /** The newest entry of each log that it has seen. */
+  readonly newest: Map<string, number>;
+  readonly books: readonly OrderBook[];
+  readonly stats: () => { connects: number; logins: number; gaps: number; recovered: number; lost: number };
+  close(): Promise<void>;
+}
+
+/** What entries of logs carry: a number that goes up by one for each, over epochs and restarts. */
+const numberIn = (data: unknown): number | null => {
+  const { n, trades, orders } = data as {
+    n?: string;
+    trades?: { trade_id: string }[];
+    orders?: { order_id: string }[];
+  };
+  const text = n ?? trades?.[0]?.trade_id ?? orders?.[0]?.order_id;
+  return text === undefined ? null : Number(text);
+};
+
+/** Checks one log as it comes. */
+function logOracle(tally: Tally, newest: Map<string, number>): (update: FeedUpdate) => void {
+  const told = new Set<string>();
+  return (update) => {
+    const stream = `${update.channel}/${update.key}`;
+    if (update.type === 'resync') {
+      if (!update.recovered) told.add(stream);
+      return;
+    }
+    if (update.type === 'snapshot') return;
+    const seen = numberIn(update.data);
+    if (seen === null) return;
+    tally.updates += 1;
+    const last = newest.get(stream);
+    if (last !== undefined && seen <= last) tally.duplicates += 1;
+    else if (last !== undefined && seen !== last + 1 && !told.has(stream)) tally.undetected += 1;
+    told.delete(stream);
+    newest.set(stream, Math.max(seen, last ?? 0));
+  };
+}
+
+/** Compares a book at every change, once the publisher has had time to note what it published. */
+function bookOracle(tally: Tally, truth: BookTruth, name: string, book: OrderBook): void {
+  book.on('change', () => {
+    const { epoch, sequence } = book;
+    if (sequence === null || epoch === null) return;
+    const checksum = book.checksum();
+    setTimeout(() => {
+      const wanted = truth.get(`${name}/${epoch}/${sequence}`);
+      // A publication whose receipt was lost with the gateway.
+      if (wanted === undefined) return;
+      tally.compared += 1;
+      if (wanted !== checksum) tally.mismatches += 1;
+    }, 2000).unref();
+  });
+}
+
+export interface Surroundings {
+  tally: Tally;
+  truth: BookTruth;
+  /** Rarely more than one per connection lasts long enough to matter. */
+  onOver(error: Error | null): void;
+}
+
+const count = (errors: Map<string, number>, error: Error) => {
+  const { code } = error as { code?: string };
+  const name = code ?? error.name;
+  errors.set(name, (errors.get(name) ?? 0) + 1);
+};
+
+export function webSocketClient(
+  name: string,
+  dialect: 'ethgas' | 'coinbase',
+  url: string,
+  session: WalletSession,
+  { tally, truth, onOver }: Surroundings,
+): SoakClient {
+  const feed: Feed = createFeed({ url, dialect, credential: session, WebSocket: NodeWebSocket });
+  const newest = new Map<string, number>();
+  feed.on('error', ({ error }) => count(tally.errors, error));
+  feed.on('ended', ({ error }) => {
+    tally.ended += error === null ? 0 : 1;
+    onOver(error);
+  });
+  const subscribe = (options: Parameters<Feed['subscribe']>[0]) => {
+    const subscription = feed.subscribe(options, logOracle(tally, newest));
+    subscription.ready.catch((error: Error) => count(tally.errors, error));
+  };
+  let book: OrderBook;
+  if (dialect === 'ethgas') {
+    subscribe({ channel: 'recentTradeUpdate', market: 'wholeBlock' });
+    subscribe({ channel: 'accountTransactionUpdate', market: 'wholeBlock' });
+    book = feed.orderBook('ETH-WB-1');
+    bookOracle(tally, truth, 'orderBookUpdate/wholeBlock', book);
+  } else {
+    subscribe({ channel: 'market_trades', product: 'ETH-USD' });
+    subscribe({ channel: 'user' });
+    book = feed.orderBook('ETH-USD');
+    bookOracle(tally, truth, 'level2/ETH-USD', book);
+  }
+  return { name, newest, books: [book], stats: () => feed.stats, close: () => feed.close() };
+}
+
+export function socketIoClient(
+  name: string,
+  url: string,
+  session: WalletSession,
+  { tally, truth, onOver }: Surroundings,
+): SoakClient {
+  const client: SocketClient = createSocketClient({ url, token: session });
+  const newest = new Map<string, number>();
+  client.on('error', ({ error }) => count(tally.errors, error));
+  client.on('state', (state) => {
+    if (state.status !== 'closed') return;
+    tally.ended += state.error === null ? 0 : 1;
+    onOver(state.error);
+  });
+  for (const options of [
+    { channel: 'market_trades', product: 'ETH-USD' },
+    { channel: 'accountTransactionUpdate', market: 'wholeBlock' },
+  ]) {
+    const subscription = client.subscribe(options, logOracle(tally, newest));
+    subscription.ready.catch((error: Error) => count(tally.errors, error));
+  }
+  const book = client.orderBook('ETH-USD');
+  bookOracle(tally, truth, 'level2/ETH-USD', book);
+  return { name, newest, books: [book], stats: () => client.stats, close: () => client.close() };
+}
