@@ -75,10 +75,11 @@ process.on('unhandledRejection', (error) => {
 
 // ------------------------------------------------------------------------------------------------ the publisher
 
-async function post(
-  path: string,
-  body: object,
-): Promise<{ results: { epoch: string; sequence: number; stream: string }[] } | null> {
+interface Taken {
+  results: { epoch: string; sequence: number; stream: string }[];
+}
+
+async function post(path: string, body: object): Promise<Taken | null> {
   try {
     const answer = await fetch(`${internal}/backend/v1${path}`, {
       method: 'POST',
@@ -86,7 +87,7 @@ async function post(
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(5000),
     });
-    return answer.ok ? (await answer.json()).data : null;
+    return answer.ok ? ((await answer.json()) as { data: Taken }).data : null;
   } catch {
     return null;
   }
@@ -148,7 +149,7 @@ async function publishOnce(users: readonly number[]): Promise<void> {
   done.results.slice(2).forEach(({ stream, epoch, sequence }, index) => {
     truth.note(`${stream}/${epoch}/${sequence}`, checksums[index]!);
   });
-  if (numbers.public % 10 !== 0) return;
+  if (numbers.public % 40 !== 0) return;
   const m = String(numbers.user++);
   await Promise.all(
     users.map((user) =>
@@ -274,7 +275,7 @@ sample();
 clearInterval(sampling);
 ending = true;
 await Promise.all([...clients.values()].map((client) => client.close()));
-const stats = sessions.map((session) => session.stats);
+const stats = sessions.map((session) => session.stats());
 await Promise.all(sessions.map((session) => session.close()));
 await gateway.stop();
 rmSync(dataDir, { recursive: true, force: true });

@@ -1,8 +1,8 @@
 /** Node's WebSocket from `ws`, which tells what a browser hides: how a refused upgrade was answered. */
-import { WebSocket as Ws } from 'ws';
+import { WebSocket } from 'ws';
+import type { SocketConstructor } from '../transport/socket.ts';
 
-/** Pass it as `WebSocket`. Up to 16 MiB in one message: a large book is one. */
-export class NodeWebSocket extends Ws {
+class Socket extends WebSocket {
   refusal: { status: number; retryAfter: number | null } | null = null;
 
   constructor(url: string) {
@@ -19,3 +19,7 @@ export class NodeWebSocket extends Ws {
     });
   }
 }
+
+/** For the option `WebSocket` of a feed. Takes messages of up to 16 MiB: a large book is one. */
+// The types of `ws` name their own events; what is used of them is what browsers have.
+export const NodeWebSocket = Socket as unknown as SocketConstructor;
