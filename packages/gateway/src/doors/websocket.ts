@@ -87,6 +87,8 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
     clientTracking: false,
     maxPayload: config.messageLimit,
     perMessageDeflate: false,
+    // One message of a socket in each turn: what one peer has sent in a burst does not hold up the others.
+    allowSynchronousEvents: false,
     ...limits,
   });
 

@@ -138,8 +138,8 @@ export const configSchema = z.strictObject({
       pingsPerSecond: count(10),
       connectionsPerSource: count(20_000),
       /** Messages that one connection may send per second on average, and at once. */
-      messagesPerSecond: count(1000),
-      messageBurst: count(2000),
+      messagesPerSecond: count(250),
+      messageBurst: count(500),
       subscriptionsPerConnection: count(500),
       /** Seconds without a login or a public channel after which an ethgas connection is closed (R57). */
       loginDeadline: seconds(10, 1, 300),
