@@ -42,36 +42,33 @@ describe.each([
   { dialect: 'ethgas', what: { channel: 'recentTradeUpdate', market: 'wholeBlock' }, key: 'wholeBlock' },
   { dialect: 'coinbase', what: { channel: 'market_trades', product: 'LOG-USD' }, key: 'LOG-USD' },
 ] as const)('a log over $dialect', ({ dialect, what, key }) => {
-  test.each(['1', '2'])(
-    'loses nothing and repeats nothing under faults with the seed %s',
-    async (seed) => {
-      const own = dialect === 'coinbase' ? `${seed}-USD` : key;
-      const wanted = dialect === 'coinbase' ? { ...what, product: own } : what;
-      const make = (n: number) =>
-        dialect === 'coinbase' ? { trades: [{ trade_id: String(n), product_id: own }] } : { i: String(n) };
-      const publish = (n: number) => gateway.publish({ channel: what.channel, key: own, data: make(n) });
-      await publish(0);
-      const feed = feedAt(`?faults=${HARSH}&seed=${seed}`, { dialect });
-      const seen: FeedUpdate[] = [];
-      const subscription = feed.subscribe(wanted, (update) => void seen.push(update));
-      await subscription.ready;
-      for (let n = 1; n <= 200; n++) await publish(n);
-      const sequences = () => seen.flatMap((one) => (one.type === 'update' ? [one.sequence ?? -1] : []));
-      let extra = 200;
-      const poke = setInterval(() => void publish(++extra).catch(() => {}), 100);
-      const head = await gateway.backendFetch(`/streams/${what.channel}/${own}/position`);
-      const last = head.body.data.position.sequence as number;
-      await until(() => (sequences().at(-1) ?? 0) >= last, 'the last entry');
-      clearInterval(poke);
-      const got = sequences();
-      // The history is long enough for everything to be recovered: not one entry may be missing.
-      expect(got).toEqual(Array.from({ length: got.length }, (_, n) => got[0]! + n));
-      expect(got.length).toBeGreaterThan(190);
-      expect(feed.stats.gaps).toBeGreaterThan(5);
-      expect(feed.stats.lost).toBe(0);
-      await feed.close();
-    },
-  );
+  test.each(['1', '2'])('loses nothing and repeats nothing under faults with the seed %s', async (seed) => {
+    const own = dialect === 'coinbase' ? `${seed}-USD` : key;
+    const wanted = dialect === 'coinbase' ? { ...what, product: own } : what;
+    const make = (n: number) =>
+      dialect === 'coinbase' ? { trades: [{ trade_id: String(n), product_id: own }] } : { i: String(n) };
+    const publish = (n: number) => gateway.publish({ channel: what.channel, key: own, data: make(n) });
+    await publish(0);
+    const feed = feedAt(`?faults=${HARSH}&seed=${seed}`, { dialect });
+    const seen: FeedUpdate[] = [];
+    const subscription = feed.subscribe(wanted, (update) => void seen.push(update));
+    await subscription.ready;
+    for (let n = 1; n <= 200; n++) await publish(n);
+    const sequences = () => seen.flatMap((one) => (one.type === 'update' ? [one.sequence ?? -1] : []));
+    let extra = 200;
+    const poke = setInterval(() => void publish(++extra).catch(() => {}), 100);
+    const head = await gateway.backendFetch(`/streams/${what.channel}/${own}/position`);
+    const last = head.body.data.position.sequence as number;
+    await until(() => (sequences().at(-1) ?? 0) >= last, 'the last entry');
+    clearInterval(poke);
+    const got = sequences();
+    // The history is long enough for everything to be recovered: not one entry may be missing.
+    expect(got).toEqual(Array.from({ length: got.length }, (_, n) => got[0]! + n));
+    expect(got.length).toBeGreaterThan(190);
+    expect(feed.stats.gaps).toBeGreaterThan(5);
+    expect(feed.stats.lost).toBe(0);
+    await feed.close();
+  });
 });
 
 describe.each([
