@@ -9,8 +9,8 @@ export interface Frame {
   readonly type: 'snapshot' | 'update';
   readonly time: number | null;
   readonly parts: readonly FramePart[];
-  /** The frame as it came. */
-  readonly raw: string;
+  /** The frame as it came, or how to get at it: needed only where something came twice. */
+  readonly raw: string | (() => string);
   /** Of a snapshot in several frames: how many there are; null where the server does not say. */
   readonly frames: number | null;
 }
@@ -21,3 +21,5 @@ export interface FramePart {
   readonly action: string | null;
   readonly data: unknown;
 }
+
+export const rawText = ({ raw }: Pick<Frame, 'raw'>): string => (typeof raw === 'string' ? raw : raw());

@@ -5,7 +5,7 @@
  * Not detected, because updates name no epoch on the wire: a change of epoch whose first frame is lost or overtaken on
  * a connection that lives on, where the numbers of both epochs happen to join up. TCP neither loses nor swaps.
  */
-import type { Frame } from './frame.ts';
+import { type Frame, rawText } from './frame.ts';
 import type { Position } from './update.ts';
 
 /** Where a subscription began, as the server's answer says. */
@@ -33,7 +33,7 @@ export interface TrackerRules {
 }
 
 /** Updates that are known again when they come a second time. */
-const KNOWN = 32;
+const KNOWN = 16;
 /** Updates after a snapshot, while which a frame of that snapshot is still known for a repetition. */
 const REMEMBERED = 8;
 
@@ -51,7 +51,7 @@ export class Tracker {
   #expected: number | null = null;
   #needsSnapshot = false;
   /** The last updates as they came, by sequence modulo {@link KNOWN}. */
-  readonly #known: Frame[] = [];
+  readonly #known: Pick<Frame, 'sequence' | 'raw'>[] = [];
 
   constructor(rules: TrackerRules) {
     this.#rules = rules;
@@ -126,7 +126,7 @@ export class Tracker {
       this.#last = sequence;
       this.#opening = null;
       this.#expected = null;
-      this.#known[sequence % KNOWN] = frame;
+      this.#known[sequence % KNOWN] = { sequence, raw: frame.raw };
       if (this.#parts.size > 0 && sequence - this.#openingAt > REMEMBERED) this.#parts.clear();
       return 'deliver';
     }
@@ -137,14 +137,14 @@ export class Tracker {
     // Updates name no epoch. One with an old number that is not the old frame may belong to a new epoch whose
     // beginning was lost: taken for a repetition, the stream would stand still without a word.
     const known = this.#known[sequence % KNOWN];
-    return known?.sequence === sequence && known.raw === frame.raw ? 'drop' : 'gap';
+    return known?.sequence === sequence && rawText(known) === rawText(frame) ? 'drop' : 'gap';
   }
 
   #snapshot(frame: Frame, sequence: number, moved: boolean): Verdict {
     const last = this.#last ?? 0;
     // Of an old number without an epoch, even the very same text may be the beginning of a new epoch.
     const sure = frame.epoch !== null || sequence >= last;
-    if (!moved && sure && this.#parts.has(frame.raw)) return 'drop';
+    if (!moved && sure && this.#parts.has(rawText(frame))) return 'drop';
     if (!moved && sequence === this.#opening && sequence === last) return this.#part(frame, sequence);
     if (!moved && sequence === last) {
       if (this.#rules.isLog) return 'drop';
@@ -166,7 +166,8 @@ export class Tracker {
     return this.#fresh(frame) ? 'deliver' : 'drop';
   }
 
-  #fresh({ raw }: Frame): boolean {
+  #fresh(frame: Frame): boolean {
+    const raw = rawText(frame);
     if (this.#parts.has(raw)) return false;
     this.#parts.add(raw);
     return true;

@@ -423,10 +423,7 @@ function frameOf(channel: string, key: string, data: JsonObject): Frame {
     type,
     time: asWhole(data.time),
     parts: [part],
-    // Needed only where something came twice.
-    get raw() {
-      return JSON.stringify(data);
-    },
+    raw: () => JSON.stringify(data),
     frames: asWhole(data.parts),
   };
 }
