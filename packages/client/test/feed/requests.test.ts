@@ -182,6 +182,30 @@ describe('two subscribers of one stream', () => {
   });
 });
 
+test('a frame that is lost while an answer is under way makes the stream begin once more', async () => {
+  const { venue, feed, pass } = kit('coinbase', { venue: { connectionSequence: true } });
+  venue.publish('level2', 'ETH-USD', [['bid', '1', '1']]);
+  collect(feed.subscribe({ channel: 'ticker', product: 'ETH-USD' }));
+  await pass(10);
+  // Two frames of the connection vanish between the request and its answer.
+  const receive = venue.refusal;
+  venue.refusal = (request) => {
+    if (request.channel === 'market_trades' && request.type === 'subscribe') {
+      venue.fate = () => 'drop';
+      venue.publish('ticker', 'ETH-USD');
+      venue.fate = () => 'pass';
+      venue.refusal = receive;
+    }
+    return null;
+  };
+  const { updates } = collect(feed.subscribe({ channel: 'market_trades', product: 'ETH-USD' }));
+  await pass(1000);
+  expect(updates).toMatchObject([{ type: 'resync', reason: 'gap', recovered: false }]);
+  const asked = venue.heard.filter(({ channel }) => channel === 'market_trades').map(({ type }) => type);
+  expect(asked).toEqual(['subscribe', 'unsubscribe', 'subscribe']);
+  await feed.close();
+});
+
 describe('resuming from an earlier life', () => {
   test('brings what was missed, and says so', async () => {
     const { venue, feed, pass } = kit('ethgas');
