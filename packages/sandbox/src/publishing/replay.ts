@@ -1,8 +1,12 @@
-/** Publishes recorded publications instead of simulated ones: one JSON publication per line, with its own spacing. */
+/**
+ * Publishes a recording instead of a simulation, with its own spacing: one JSON object per line, either a
+ * publication as a backend writes it or a frame as it was captured from a socket of a real venue.
+ */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Clock } from '../clock.ts';
-import { type BookLevel, kindOf, type Publication } from '../publication.ts';
+import { type BookLevel, type JsonObject, kindOf, type Publication } from '../publication.ts';
+import { readCaptured } from './captured.ts';
 
 export interface Replay {
   /** What has been published so far, as a gateway that lost it would need it. */
@@ -40,13 +44,14 @@ export function startReplay(path: string, clock: Clock, publish: (list: Publicat
       for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
         number += 1;
         if (line.trim() === '') continue;
-        const recorded = read(line, number);
-        first ??= recorded.time;
-        await until(began + recorded.time - first);
-        if (closed) return;
-        const publication = { ...recorded, time: wall + recorded.time - first };
-        memory.add(publication);
-        publish([publication]);
+        for (const recorded of read(line, number)) {
+          first ??= recorded.time;
+          await until(began + recorded.time - first);
+          if (closed) return;
+          const publication = { ...recorded, time: wall + recorded.time - first };
+          memory.add(publication);
+          publish([publication]);
+        }
       }
     } finally {
       input.destroy();
@@ -67,13 +72,15 @@ export function startReplay(path: string, clock: Clock, publish: (list: Publicat
   };
 }
 
-function read(line: string, number: number): Publication {
+function read(line: string, number: number): Publication[] {
   let value: unknown;
   try {
     value = JSON.parse(line);
   } catch {
     throw new Error(`line ${number} of the recording is not JSON`);
   }
+  const captured = typeof value === 'object' && value !== null ? readCaptured(value as JsonObject) : null;
+  if (captured !== null) return captured;
   const { channel, key, time, data } = (value ?? {}) as Partial<Publication>;
   if (typeof channel !== 'string' || typeof key !== 'string' || typeof time !== 'number') {
     throw new Error(`line ${number} of the recording is not a publication: channel, key and time are needed`);
@@ -81,7 +88,7 @@ function read(line: string, number: number): Publication {
   if (typeof data !== 'object' || data === null) {
     throw new Error(`line ${number} of the recording has no data`);
   }
-  return value as Publication;
+  return [value as Publication];
 }
 
 class Memory {

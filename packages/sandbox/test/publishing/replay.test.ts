@@ -55,6 +55,75 @@ test('recorded publications come in their order, at their own distances, with to
   await replay.close();
 });
 
+test('frames captured from real sockets come as what their venue published', async () => {
+  const lines = [
+    {
+      channel: 'ticker',
+      timestamp: '2026-09-05T22:10:29.562008293Z',
+      sequence_num: 0,
+      events: [
+        {
+          type: 'snapshot',
+          tickers: [
+            { type: 'ticker', product_id: 'BTC-USD', price: '79879.1' },
+            { type: 'ticker', product_id: '', price: '' },
+            { type: 'ticker', product_id: 'ETH-USD', price: '3100' },
+          ],
+        },
+      ],
+    },
+    { channel: 'subscriptions', timestamp: '2026-09-05T22:10:29.6Z', events: [{ subscriptions: {} }] },
+    { type: 'error', message: 'authentication failure', events: [], timestamp: '2026-09-05T22:10:29.6Z' },
+    {
+      channel: 'l2_data',
+      client_id: '',
+      timestamp: '2026-09-05T22:10:30.062Z',
+      events: [
+        {
+          type: 'snapshot',
+          product_id: 'BTC-USD',
+          updates: [
+            { side: 'bid', event_time: '1970-01-01T00:00:00Z', price_level: '10', new_quantity: '1' },
+            { side: 'offer', event_time: '1970-01-01T00:00:00Z', price_level: '11', new_quantity: '0' },
+          ],
+        },
+      ],
+    },
+    { e: 'recentTradeUpdate', E: Date.UTC(2026, 8, 5, 22, 10, 31), s: 'ETH-WB-7', P: { p: '1', q: '2' } },
+    { e: 'accountOrderUpdate', E: Date.UTC(2026, 8, 5, 22, 10, 31), s: 'ETH-WB-7', P: { o: 1 } },
+  ].map((frame) => JSON.stringify(frame));
+  const heard: Publication[] = [];
+  const replay = startReplay(file(lines), eagerClock(), (list) => void heard.push(...list));
+  await replay.finished;
+  expect(heard.map(({ time, ...rest }) => ({ at: time - heard[0]!.time, ...rest }))).toEqual([
+    {
+      at: 0,
+      channel: 'ticker',
+      key: 'BTC-USD',
+      data: { tickers: [{ type: 'ticker', product_id: 'BTC-USD', price: '79879.1' }] },
+    },
+    {
+      at: 0,
+      channel: 'ticker',
+      key: 'ETH-USD',
+      data: { tickers: [{ type: 'ticker', product_id: 'ETH-USD', price: '3100' }] },
+    },
+    {
+      at: 500,
+      channel: 'level2',
+      key: 'BTC-USD',
+      data: {
+        reset: true,
+        levels: [
+          ['bid', '10', '1'],
+          ['ask', '11', '0'],
+        ],
+      },
+    },
+    { at: 1438, channel: 'recentTradeUpdate', key: 'wholeBlock', item: 'ETH-WB-7', data: { p: '1', q: '2' } },
+  ]);
+});
+
 test('a gateway that lost everything gets the books as they are at that point of the recording', async () => {
   const lines = [
     level(
