@@ -68,7 +68,10 @@ export function snapshotEvents(snapshot: Snapshot, proofs = false): string[] {
   if (channel.name === 'heartbeats') return [];
   if (channel.name === 'user') return userEvents(publications);
   const newest = publications.at(-1);
-  if (newest === undefined) return [];
+  if (newest === undefined) {
+    // No trade yet is news too: clients wait for the snapshot before they read on.
+    return channel.name === 'market_trades' ? [event('snapshot', { trades: [] })] : [];
+  }
   const list = LISTS.get(channel.name) ?? null;
   if (list === null) return [event('snapshot', newest.data)];
   if (channel.name === 'market_trades') {
