@@ -1,7 +1,8 @@
-import type { Channel, ChannelTable } from '../streams/channel.ts';
-import type { Json, JsonObject, Position } from '../streams/publication.ts';
+import type { ChannelTable } from '../streams/channel.ts';
+import type { JsonObject } from '../streams/publication.ts';
 import type { Command, Phrase, Want } from './dialect.ts';
-import { isObject, quoted, readArray, readPosition } from './read-json.ts';
+import { isObject, quoted, readArray } from './read-json.ts';
+import { readRecover } from './recover.ts';
 
 /** What an answer repeats of its request. */
 export interface ChainworksPhrase {
@@ -16,7 +17,6 @@ export const asChainworksPhrase = (phrase: Phrase): ChainworksPhrase => phrase a
 
 const MAX_TOKEN = 8192;
 const MAX_KEY = 128;
-const MAX_ACCOUNTS = 100;
 
 type Invalid = Extract<Command, { kind: 'invalid' }>;
 
@@ -87,21 +87,4 @@ function stream(
     return invalid(phrase, '"recover" is {"epoch","sequence"}, or one of these per account id.');
   }
   return { kind, wants: [want], phrase };
-}
-
-function readRecover(value: Json, channel: Channel, want: Want): boolean {
-  const single = readPosition(value);
-  if (single !== null) {
-    want.since = single;
-    return true;
-  }
-  if (channel.audience !== 'account' || !isObject(value)) return false;
-  const accounts = new Map<string, Position>();
-  for (const [account, place] of Object.entries(value)) {
-    const position = readPosition(place);
-    if (position === null || accounts.size >= MAX_ACCOUNTS) return false;
-    accounts.set(account, position);
-  }
-  want.accountsSince = accounts;
-  return accounts.size > 0;
 }

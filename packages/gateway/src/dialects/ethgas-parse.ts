@@ -1,10 +1,10 @@
 import { MARKET_TYPES } from '@countersign/protocol';
-import type { Channel } from '../streams/channel.ts';
-import type { Json, JsonObject, Position } from '../streams/publication.ts';
+import type { Json, JsonObject } from '../streams/publication.ts';
 import type { Command, Want } from './dialect.ts';
 import { ethgasChannels, ethgasQueries } from './ethgas-channels.ts';
 import { type EthgasForm, type EthgasPhrase, ethgasPhrase } from './ethgas-phrase.ts';
-import { isObject, quoted, readObject, readPosition } from './read-json.ts';
+import { isObject, quoted, readObject } from './read-json.ts';
+import { readRecover } from './recover.ts';
 
 /** Bounds on what one message may ask; answers repeat parts of it, so these bound the answers too. */
 const MAX_ARGS = 100;
@@ -142,23 +142,6 @@ function readMarketType(arg: JsonObject): string | null | undefined {
   // Older samples name a market or an instrument only. Its stream is that of its market type.
   if (typeof instrumentId === 'string' && instrumentId.startsWith('ETH-WB-')) return 'wholeBlock';
   return instrumentId !== undefined || marketId !== undefined ? 'inclusionPreconf' : null;
-}
-
-function readRecover(value: Json, channel: Channel, want: Want): boolean {
-  const single = readPosition(value);
-  if (single !== null) {
-    want.since = single;
-    return true;
-  }
-  if (channel.audience !== 'account' || !isObject(value)) return false;
-  const accounts = new Map<string, Position>();
-  for (const [account, place] of Object.entries(value)) {
-    const position = readPosition(place);
-    if (position === null || accounts.size >= MAX_ARGS) return false;
-    accounts.set(account, position);
-  }
-  want.accountsSince = accounts;
-  return accounts.size > 0;
 }
 
 function question(arg: JsonObject, phrase: EthgasPhrase): Command {
