@@ -80,7 +80,7 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
       return;
     }
     watch = watchPrincipals(gateway, clock, log, (principals) => venue.setLive(principals));
-    active.publish(venue.snapshot(clock.now()));
+    active.publish(venue.opening(clock.now()));
     cancel = clock.every(tick, () => active.publish(venue.tick(clock.now())));
   }
 

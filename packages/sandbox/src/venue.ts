@@ -48,6 +48,11 @@ export class Venue {
     ];
   }
 
+  /** What a venue that begins to publish says first: its present, and what was traded before. Once only. */
+  opening(now: number): Publication[] {
+    return [...this.snapshot(now), ...this.brokerage.past(now)];
+  }
+
   /** Everything a gateway that knows nothing needs to know. Pending book changes are part of it. */
   snapshot(now: number): Publication[] {
     return [...this.brokerage.snapshot(now), ...this.ethgas.snapshot(now)];

@@ -24,7 +24,7 @@ function run(
 ) {
   const venue = new Venue({ seed, eventsPerTick: events, ticksPerAct: 3 }, START);
   venue.setLive(live);
-  const rounds: Publication[][] = [venue.snapshot(START)];
+  const rounds: Publication[][] = [venue.opening(START)];
   for (let i = 1; i <= ticks; i++) rounds.push(venue.tick(START + i * tick));
   return { venue, rounds, end: START + ticks * tick };
 }
@@ -75,6 +75,19 @@ test('the same seed and the same clock give the same publications, another seed 
   const one = run('a', { ticks: 150 });
   expect(run('a', { ticks: 150 }).rounds).toEqual(one.rounds);
   expect(run('b', { ticks: 150 }).rounds).not.toEqual(one.rounds);
+});
+
+test('every product opens with trades of its past, newest first, and no trade is told twice', () => {
+  const { venue, rounds } = run('past', { ticks: 100, events: 80, live: [] });
+  const told = rounds.map((round) => round.filter(({ channel }) => channel === 'market_trades'));
+  expect(told[0]!.map(({ key }) => key).sort()).toEqual([...venue.brokerage.listings.keys()].sort());
+  const ids = told.flat().flatMap(({ data }) => (data.trades as JsonObject[]).map((made) => made.trade_id));
+  expect(new Set(ids).size).toBe(ids.length);
+  for (const { data } of told[0]!) {
+    const times = (data.trades as JsonObject[]).map(({ time }) => Date.parse(String(time)));
+    expect(times.length).toBeGreaterThan(0);
+    expect(times).toEqual([...times].sort((a, b) => b - a));
+  }
 });
 
 test('publications are plain JSON', () => {

@@ -39,6 +39,8 @@ const OPENING: Readonly<Record<string, bigint>> = {
   SOL: 200n,
 };
 const WARM_UP = 24;
+/** Trades of the past that a product's stream opens with. */
+const PAST_TRADES = 50;
 
 export class Brokerage {
   readonly listings = new Map<string, Listed>();
@@ -107,6 +109,19 @@ export class Brokerage {
     const out = this.#out;
     this.#out = [];
     return out;
+  }
+
+  /** What was traded before the venue began to publish. Once only. */
+  past(now: number): Publication[] {
+    return [...this.listings.values()].map(({ market, product }) => {
+      // Told here, so that the next step does not tell them again.
+      market.tape.takeFresh();
+      const trades = market.tape.trades
+        .slice(-PAST_TRADES)
+        .map((made) => trade(market, made))
+        .reverse();
+      return { channel: 'market_trades', key: product.id, time: now, data: { trades } };
+    });
   }
 
   /** The present state, for a gateway that has none: books start over, everything else is repeated. */
