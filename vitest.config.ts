@@ -1,7 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 // The workspace packages are tested from their sources: no build step stands between an edit and a test.
-const conditions = ['source', 'module', 'node', 'development|production'];
+// Without `module`: Node resolves dependencies with these too, and some keep files there that only bundlers can read.
+const conditions = ['source', 'node', 'development|production'];
 
 export default defineConfig({
   resolve: { conditions },
