@@ -24,7 +24,7 @@ import { Calls } from './calls.ts';
 import { bookLevels, mergeBooks, socketChannels } from './channels.ts';
 
 export interface SocketClientOptions {
-  /** `http:` or `https:`, of the server. */
+  /** `http:` or `https:`, of the server. A query goes with the handshake; the path is `path`'s. */
   url: string;
   /** Default `/socket.io`. */
   path?: string;
@@ -441,7 +441,7 @@ function checkUrl(url: string): string {
   if (parsed.username !== '' || parsed.password !== '') {
     throw new UsageError('invalid_option', 'The address of a server holds no user name or password.');
   }
-  return parsed.origin;
+  return parsed.origin + parsed.search;
 }
 
 const asError = (error: unknown): CountersignError =>

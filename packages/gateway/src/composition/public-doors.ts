@@ -44,6 +44,12 @@ export function createPublicDoors(core: Core, { routes, forwarder }: Venue, serv
   const refused = (door: string) => (status: number) =>
     metrics.connectionsRefused.inc({ door, code: String(status) });
 
+  const faults = createFaultSimulator({
+    config,
+    clock,
+    log,
+    randomSeed: () => randomBytes(4).toString('hex'),
+  });
   const webSocket = createWebSocketDoor({
     server: http.server,
     config: config.websocket,
@@ -53,7 +59,7 @@ export function createPublicDoors(core: Core, { routes, forwarder }: Venue, serv
     services,
     sources,
     originAllowed,
-    faults: createFaultSimulator({ config, clock, log, randomSeed: () => randomBytes(4).toString('hex') }),
+    faults,
     authenticate: services.authenticate,
     log,
     observe: {
@@ -86,6 +92,7 @@ export function createPublicDoors(core: Core, { routes, forwarder }: Venue, serv
     },
     sources,
     originAllowed,
+    faults,
     checkHandshake: createHandshakeCheck({
       verify: verifyHandshake,
       failures: createFailureLimiter({ clock }),

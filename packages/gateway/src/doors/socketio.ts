@@ -22,6 +22,7 @@ import type { Credential } from '../session/principal.ts';
 import type { Flusher } from '../streams/flusher.ts';
 import { createOutbox } from '../streams/outbox.ts';
 import { socketSink } from '../streams/socket-sink.ts';
+import type { FaultSimulator } from './faults/simulator.ts';
 import type { OriginCheck } from './origin.ts';
 import { engineSink } from './socketio/engine-sink.ts';
 import { type CheckHandshake, ConnectRefused, isFinal } from './socketio/handshake.ts';
@@ -43,6 +44,7 @@ export interface SocketIoDoorOptions {
   services: ConnectionServices;
   sources: Sources;
   originAllowed: OriginCheck;
+  faults: FaultSimulator;
   checkHandshake: CheckHandshake;
   /** Told of every event that somebody sent. */
   used(credential: Credential): void;
@@ -133,6 +135,8 @@ export function createSocketIoDoor(options: SocketIoDoorOptions): SocketIoDoor {
     if (!accepting) throw new Refusal('unavailable', 'draining', { retryAfter: 1 });
     if (!options.originAllowed(request)) throw new Refusal('origin_refused', 'origin');
     const sid = sidOf(request);
+    // What they are is looked up when the connection opens; refused is who may not have them, or misspelt them.
+    if (sid === null) options.faults.of(request.url ?? '');
     // R69: the id of a transport is no credential. It counts only for where the transport came from.
     if (sid !== null && sourceOfSid.get(sid) !== sources.source(request)) {
       throw new Refusal('invalid_request', "somebody else's transport id");
@@ -259,7 +263,11 @@ export function createSocketIoDoor(options: SocketIoDoorOptions): SocketIoDoor {
       },
       terminate,
     };
-    const connection = new Connection(peer, transport, services, proof);
+    const faults = options.faults.of(request.url ?? '');
+    const whole = { transport, services, proof };
+    const parts = faults?.into(whole) ?? whole;
+    const connection = new Connection(peer, parts.transport, parts.services, parts.proof);
+    faults?.begin(connection);
     registry.add(connection);
     live.set(client, connection);
     observe.opened();

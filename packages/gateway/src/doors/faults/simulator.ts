@@ -32,7 +32,7 @@ export interface FaultSimulator {
   /**
    * The faults that a new connection shall have: those that its URL names, else those for all; null for none.
    *
-   * @param url of the upgrade, with its query: `?faults=drop:0.01&seed=7`
+   * @param url of the upgrade or the handshake, with its query: `?faults=drop:0.01&seed=7`
    * @throws Refusal `forbidden` if the gateway is no sandbox, `invalid_request` naming the part that is wrong
    */
   of(url: string): Faults | null;
@@ -144,8 +144,11 @@ function createFaults(spec: FaultSpec, seed: string, words: string, options: Fau
       const { close, revoke } = spec;
       if (revoke !== undefined) cancels.push(clock.after(revoke * 1000, () => connection.end()));
       if (close !== undefined) {
-        const code: CloseCode = { ...CLOSE.restart, code: close.code, reason: 'fault' };
-        cancels.push(clock.after(close.at * 1000, () => connection.close(code)));
+        const { code, at } = close;
+        // A Socket.IO client is not shown the code, only whether it may come back.
+        const then = Object.values(CLOSE).find((known) => known.code === code)?.then ?? 'reconnect';
+        const fault: CloseCode = { code, reason: 'fault', then };
+        cancels.push(clock.after(at * 1000, () => connection.close(fault)));
       }
     },
   };

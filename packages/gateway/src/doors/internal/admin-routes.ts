@@ -117,7 +117,16 @@ export function useAdminRoutes(fastify: FastifyInstance, services: AdminRouteSer
     return ok({ rotation: await signingKeys.rotate({ emergency, actor: by(request).actor }) });
   });
 
-  fastify.get('/audit', async (request) => ok({ entries: await administration.audit(pageOf(request)) }));
+  // Newest first for a person; with `after`, oldest first, for whoever copies the log or checks it for themselves.
+  fastify.get('/audit', async (request) => {
+    const { limit, ...page } = pageOf(request);
+    const after = integer(queryOf(request), 'after');
+    const entries =
+      after === undefined
+        ? await administration.audit({ limit, ...page })
+        : await administration.auditSince({ after, limit });
+    return ok({ entries });
+  });
   fastify.get('/audit/verify', async () => ok(await administration.verifyAudit()));
   fastify.get('/changes/position', async () => ok(await administration.changes()));
 
