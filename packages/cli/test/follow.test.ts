@@ -174,6 +174,22 @@ describe('after a loss', () => {
     expectWhole(updates);
   });
 
+  test('the Socket.IO door recovers as well', async () => {
+    const { body } = await open.adminFetch('/handshake-tokens', {
+      user: { displayName: 'desk' },
+      name: 'desk',
+      permissions: ['market_data'],
+    });
+    const tokenFile = join(folder, 'faults.token');
+    writeFileSync(tokenFile, body.data.secret, { mode: 0o600 });
+    const argv = ['--door', 'socketio', '--token-file', tokenFile];
+    const { code, out, err } = await listen(...argv, '--faults', 'drop:0.05', '--count', '150');
+    expect({ code, err }).toEqual({ code: EXIT.ok.code, err: '' });
+    const updates = parsed(out);
+    expect(updates.some(({ type, reason }) => type === 'resync' && reason === 'gap')).toBe(true);
+    expectWhole(updates);
+  });
+
   test('a cut connection is said on standard error, and what was missed follows', async () => {
     const { code, out, err } = await listen('--faults', 'close:1012@0.3', '--count', '80');
     expect(code).toBe(EXIT.ok.code);
@@ -218,7 +234,7 @@ describe('what cannot be', () => {
   test.each([
     ['two dialects on one WebSocket', ['--channel', 'level2,tickerUpdate', '--product', 'ETH-USD']],
     ['a door that does not exist', ['--channel', 'heartbeats', '--door', 'window']],
-    ['faults on Socket.IO', ['--channel', 'heartbeats', '--door', 'socketio', '--faults', 'drop:1']],
+    ['raw frames of Socket.IO', ['--channel', 'heartbeats', '--door', 'socketio', '--raw']],
     ['API-key channels on Socket.IO', ['--channel', 'user', '--product', 'X-Y', '--door', 'socketio']],
   ])('%s is refused', async (_, argv) => {
     expect((await countersign(['listen', ...argv])).code).toBe(EXIT.usage.code);

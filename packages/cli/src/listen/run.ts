@@ -68,8 +68,7 @@ export function planOf(args: ListenArgs): Plan {
     );
   }
   if (args.door === 'socketio') {
-    if (args.raw || args.faults !== undefined)
-      throw new CliError('usage', '--raw and --faults are for --door websocket');
+    if (args.raw) throw new CliError('usage', '--raw is for --door websocket');
     if (subscriptions.some((each) => each.dialect === 'coinbase' && each.private))
       throw new CliError('usage', 'channels for API keys are not on Socket.IO: leave --door out');
   }
@@ -191,7 +190,7 @@ export async function overSocketIo(plan: Plan, args: ListenArgs, io: Io, enough:
   const paint = painter(io);
   try {
     await followSocketIo({
-      url: new URL(base).origin,
+      url: new URL(base).origin + plan.query,
       token,
       subscriptions: plan.subscriptions,
       onUpdate(update) {
