@@ -32,10 +32,17 @@ export const CHAINWORKS_REQUESTS: readonly ChainworksRequestRow[] = Object.freez
 
 /**
  * Events that the gateway sends by itself. `token_expired`: get a fresh access token, the connection ends when the
- * leeway is over. `unauthorized`: access has ended, a server disconnect follows. `closing`: the transport is about
- * to be closed for another reason; clients reconnect.
+ * leeway is over. `unauthorized`: access has ended, a server disconnect follows. `access_unconfirmed`: private
+ * streams rest until `access_confirmed`. `closing`: the transport is about to be closed for another reason; clients
+ * reconnect.
  */
-export const CHAINWORKS_NOTICES = Object.freeze(['token_expired', 'unauthorized', 'closing'] as const);
+export const CHAINWORKS_NOTICES = Object.freeze([
+  'token_expired',
+  'unauthorized',
+  'access_unconfirmed',
+  'access_confirmed',
+  'closing',
+] as const);
 
 /** Names that Socket.IO keeps for itself on one side or the other: never the name of an event on the wire. */
 export const SOCKETIO_RESERVED: ReadonlySet<string> = new Set([

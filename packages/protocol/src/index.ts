@@ -44,6 +44,7 @@ export {
   type MarketType,
   type WirePosition,
 } from './ethgas.ts';
+export { ACCESS_NOTICES } from './notices.ts';
 export {
   type AccessTokenObject,
   type LoginAnswer,

@@ -14,6 +14,7 @@ import {
 describe('the package', () => {
   it('exports these names and no others', () => {
     expect(Object.keys(everything).sort()).toEqual([
+      'ACCESS_NOTICES',
       'CHAINWORKS_NOTICES',
       'CHAINWORKS_REQUESTS',
       'CLOSE',

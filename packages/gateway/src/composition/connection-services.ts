@@ -52,6 +52,7 @@ export function createConnectionServices(core: Core, { routes, forwarder }: Venu
       };
     },
     changesApplied: () => changes.position(),
+    accessConfirmed: () => changes.fresh(),
     principal: core.principalOf,
     // Async, because without a venue both must reject, not throw.
     async query(name, args, who) {

@@ -118,11 +118,17 @@ export class Holdings {
     return phrases;
   }
 
-  /** Stops the private streams and remembers where the reader was. */
-  pause(): void {
+  /**
+   * Stops the private streams and remembers where the reader was.
+   *
+   * @returns false if there was none
+   */
+  pause(): boolean {
+    let any = false;
     for (const held of [...this.#held.values()]) {
       const { subscription } = held;
       if (subscription === null || !isPrivate(held)) continue;
+      any = true;
       if (held.opened) held.since = subscription.position;
       // What its reader never saw the beginning of cannot go on: whoever joined it is told.
       if (held.since === undefined) this.leave(held.channel, held.key);
@@ -132,6 +138,7 @@ export class Holdings {
         held.answered = true;
       }
     }
+    return any;
   }
 
   /** Joins again what was paused, from where it was. @throws Refusal `unavailable` */

@@ -53,6 +53,8 @@ export interface ConnectionServices {
   authenticate(token: string, peer: Peer): Proof | Promise<Proof>;
   /** How many changes of access this node has applied: what a proof from before them says may not hold any more. */
   changesApplied(): number;
+  /** False while this node cannot know what was revoked: private work is refused, and private streams rest (R47). */
+  accessConfirmed(): boolean;
   /** Who a credential stands for now; null when it gives no access any more. Rejects if that cannot be found out. */
   principal(userId: number, credential: Credential, peer: Peer): Promise<Principal | null>;
   /** Answers a query from the venue. @throws Refusal */

@@ -9,20 +9,31 @@ export class Standing {
   #perRequest = false;
   #lapsed = false;
   #told = false;
+  #suspended = false;
 
   /** The last proof, expired or not; null before the first and after a logout. */
   get proof(): Authentication | null {
     return this.#proof;
   }
 
-  /** There is a proof, and its time has not run out. */
+  /** There is a proof that counts: its time has not run out, and access could be confirmed. */
   get lasts(): boolean {
-    return this.#proof !== null && !this.#lapsed;
+    return this.#proof !== null && !this.#lapsed && !this.#suspended;
+  }
+
+  /** There is a proof whose time has not run out, and it counts for nothing until access can be confirmed. */
+  get waits(): boolean {
+    return this.#proof !== null && !this.#lapsed && this.#suspended;
+  }
+
+  /** No proof counts, whatever comes, until {@link confirm}. */
+  get suspended(): boolean {
+    return this.#suspended;
   }
 
   /** The proof that a request without one of its own can stand on now. */
   get current(): Authentication | null {
-    return this.#lapsed || this.#perRequest ? null : this.#proof;
+    return this.#perRequest || !this.lasts ? null : this.#proof;
   }
 
   /** Whose connection this is for good; null until somebody has proved to be anybody. */
@@ -57,6 +68,14 @@ export class Standing {
   /** The same proof, for a principal whose rights have changed. */
   replacePrincipal(principal: Principal): void {
     if (this.#proof !== null) this.#proof = { ...this.#proof, principal };
+  }
+
+  suspend(): void {
+    this.#suspended = true;
+  }
+
+  confirm(): void {
+    this.#suspended = false;
   }
 
   clear(): void {

@@ -1,31 +1,25 @@
 /** Carries out subscribe and unsubscribe: what is allowed, what is known, how much, and in which order it is said. */
 import type { ErrorCode } from '@countersign/protocol';
 import { decide, streamKeys } from '../access/gatekeeper.ts';
-import type { Command, Conversation, Joined, Phrase, Want } from '../dialects/dialect.ts';
+import type { Command, Joined, Phrase, Want } from '../dialects/dialect.ts';
 import type { Principal } from '../session/principal.ts';
 import type { Encoder } from '../streams/encoder.ts';
-import type { CutReason } from '../streams/hub.ts';
-import type { Outbox } from '../streams/outbox.ts';
 import type { Position } from '../streams/publication.ts';
 import type { Holdings, OpeningStream } from './holdings.ts';
+import type { Host } from './host.ts';
 
 export type Subscribe = Extract<Command, { kind: 'subscribe' }>;
 
-/** What subscribing needs of the connection. */
-export interface Host {
-  readonly outbox: Outbox;
-  readonly closed: boolean;
-  readonly conversation: Conversation;
-  /** Whose the private streams are. */
-  readonly userId: number | null;
-  /** Most streams that the connection may hold. */
-  readonly most: number;
+/** What decides about streams besides the principal who asks. */
+export interface Terms {
   /** True if the venue serves this public stream. */
   knows(channel: string, key: string): boolean;
-  say(words: (conversation: Conversation) => string[]): void;
-  refuse(phrase: Phrase, code: ErrorCode): void;
-  /** A stream cannot go on where the reader was, and there is no frame to say so. */
-  cut(reason: CutReason): void;
+  /** Most streams that the connection may hold. */
+  most(): number;
+  /** Whose the private streams are. */
+  userId(): number | null;
+  /** What is said to whoever needs a principal where there is none. */
+  missing(): ErrorCode;
 }
 
 /** A stream that is wanted and not held yet. */
@@ -41,10 +35,12 @@ interface Opening extends Fresh {
 export class Subscriptions {
   readonly #holdings: Holdings;
   readonly #host: Host;
+  readonly #terms: Terms;
 
-  constructor(holdings: Holdings, host: Host) {
+  constructor(holdings: Holdings, host: Host, terms: Terms) {
     this.#holdings = holdings;
     this.#host = host;
+    this.#terms = terms;
   }
 
   /**
@@ -62,7 +58,8 @@ export class Subscriptions {
     for (const want of command.wants) {
       const { allowed: may, code } = decide(by, { do: 'join', channel: want.channel });
       if (may) allowed.push(want);
-      else if (code !== 'unauthorized' || hold === null) this.#host.refuse(want.phrase, code ?? 'forbidden');
+      else if (code !== 'unauthorized') this.#host.refuse(want.phrase, code ?? 'forbidden');
+      else if (hold === null) this.#host.refuse(want.phrase, this.#terms.missing());
       else if (!hold(want)) this.#host.refuse(want.phrase, 'too_many_subscriptions');
     }
     if (allowed.length > 0) await this.#join(allowed, command.phrase, by);
@@ -72,7 +69,7 @@ export class Subscriptions {
     for (const want of wants) {
       for (const key of this.#holdings.keys(want.channel, want.key)) this.#holdings.leave(want.channel, key);
     }
-    this.#host.say((talk) => talk.unsubscribed(phrase, wants, this.#holdings.list(this.#host.userId)));
+    this.#host.say((talk) => talk.unsubscribed(phrase, wants, this.#holdings.list(this.#terms.userId())));
   }
 
   /** Takes up again what was paused, each stream from where it was. */
@@ -108,7 +105,7 @@ export class Subscriptions {
     openings.forEach(note);
     const joined = places.filter(({ want }) => !lost.has(want));
     const answer = () =>
-      this.#host.say((talk) => talk.subscribed(phrase, joined, this.#holdings.list(this.#host.userId)));
+      this.#host.say((talk) => talk.subscribed(phrase, joined, this.#holdings.list(this.#terms.userId())));
     // Coinbase: snapshots first, then one answer; ETHGas: an answer for each arg, then what it opened.
     if (!snapshotFirst) answer();
     for (const opening of openings) {
@@ -121,7 +118,7 @@ export class Subscriptions {
     }
     // A want is held whole or not at all: its one answer covers the streams of all accounts.
     for (const { want, key } of openings) if (lost.has(want)) this.#holdings.leave(want.channel, key);
-    for (const { phrase: own } of lost) this.#host.refuse(own, 'unauthorized');
+    for (const { phrase: own } of lost) this.#host.refuse(own, this.#terms.missing());
   }
 
   #open(fresh: readonly Fresh[], encoder: Encoder): Opening[] {
@@ -155,7 +152,7 @@ export class Subscriptions {
     for (const want of wants) {
       const open = want.channel.audience === 'public';
       for (const key of streamKeys(want.channel, want.key, by)) {
-        if (open && !this.#host.knows(want.channel.name, key)) continue;
+        if (open && !this.#terms.knows(want.channel.name, key)) continue;
         // One request may name a stream twice.
         const id = `${want.channel.name}/${key}`;
         if (!this.#holdings.has(want.channel, key) && !fresh.has(id)) fresh.set(id, { want, key });
@@ -165,7 +162,7 @@ export class Subscriptions {
   }
 
   #overLimit(fresh: readonly Fresh[]): ErrorCode | null {
-    if (this.#holdings.size + fresh.length > this.#host.most) return 'too_many_subscriptions';
+    if (this.#holdings.size + fresh.length > this.#terms.most()) return 'too_many_subscriptions';
     for (const { channel } of new Set(fresh.map(({ want }) => want))) {
       if (channel.perConnection === undefined) continue;
       const added = fresh.filter(({ want }) => want.channel === channel).length;

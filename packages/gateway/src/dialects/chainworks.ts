@@ -2,7 +2,7 @@
  * The Chainworks dialect: events named like paths, answered by acknowledgement or by an event of the same name,
  * and the streams of all venues behind `subscribe`. Its text is Socket.IO packets.
  */
-import { CLOSE, ERRORS, type ErrorCode } from '@countersign/protocol';
+import { ACCESS_NOTICES, CLOSE, ERRORS, type ErrorCode } from '@countersign/protocol';
 import type { ChannelTable } from '../streams/channel.ts';
 import type { Position } from '../streams/publication.ts';
 import { chainworksEncoder } from './chainworks-encoder.ts';
@@ -43,6 +43,9 @@ const failure = (phrase: Phrase, code: ErrorCode, message: string): string =>
 const notice = (event: string, message: string): string =>
   eventPacket(`"${event}"`, `{"code":"UNAUTHORIZED","message":${text(message)}}`);
 
+const access = (event: keyof typeof ACCESS_NOTICES, code: string): string =>
+  eventPacket(`"${event}"`, `{"code":"${code}","message":${text(ACCESS_NOTICES[event])}}`);
+
 function openConversation(channels: ChannelTable): Conversation {
   return {
     encoder: chainworksEncoder,
@@ -65,6 +68,8 @@ function openConversation(channels: ChannelTable): Conversation {
 
     expired: () =>
       notice('token_expired', 'The access token has expired. Refresh it, or send login with another.'),
+    unconfirmed: () => access('access_unconfirmed', ERRORS.unavailable.chainworks),
+    confirmed: () => access('access_confirmed', 'OK'),
     closing(close) {
       if (close === CLOSE.goodbye)
         return notice('unauthorized', 'Access has ended. Connect with another token.');

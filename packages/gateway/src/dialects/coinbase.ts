@@ -2,7 +2,7 @@
  * The Coinbase Advanced Trade dialect: one channel per message, the proof inside the message, and one answer
  * that lists everything the connection holds.
  */
-import { ERRORS } from '@countersign/protocol';
+import { ACCESS_NOTICES, ERRORS } from '@countersign/protocol';
 import { coinbaseChannels } from './coinbase-channels.ts';
 import {
   coinbaseEncoder,
@@ -77,6 +77,10 @@ export function createCoinbaseDialect(options: CoinbaseOptions): Dialect {
       pong: () => [],
       answered: () => [],
       expired: () => null,
+      unconfirmed: () =>
+        `{"type":"error","message":${JSON.stringify(ERRORS.unavailable.coinbase)},` +
+        `"reason":${JSON.stringify(`access_unconfirmed: ${ACCESS_NOTICES.access_unconfirmed}`)}}`,
+      confirmed: () => null,
       closing: () => null,
     };
   }

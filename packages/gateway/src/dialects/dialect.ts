@@ -88,6 +88,10 @@ export interface Conversation {
 
   /** The proof behind the connection has expired: private streams have stopped. Null: this dialect says nothing. */
   expired(): string | null;
+  /** Access cannot be confirmed just now: private streams have stopped, and go on by themselves. Null: says nothing. */
+  unconfirmed(): string | null;
+  /** It can be again: private streams go on from where they were. Null: says nothing. */
+  confirmed(): string | null;
   /** A stream was cut or replaced out of turn; said before a close that means "recover". */
   closing(close: CloseCode): string | null;
 }

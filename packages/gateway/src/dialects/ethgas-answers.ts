@@ -1,4 +1,4 @@
-import { type CloseCode, ERRORS, type ErrorCode } from '@countersign/protocol';
+import { ACCESS_NOTICES, type CloseCode, ERRORS, type ErrorCode } from '@countersign/protocol';
 import type { Authentication } from '../session/principal.ts';
 import type { Json } from '../streams/publication.ts';
 import type { Joined } from './dialect.ts';
@@ -14,6 +14,7 @@ export interface EthgasAnswers {
   refused(phrase: EthgasPhrase, code: ErrorCode, message?: string): string[];
   subscribed(phrase: EthgasPhrase, joined: Joined): string;
   expired(form: EthgasForm): string;
+  access(form: EthgasForm, event: keyof typeof ACCESS_NOTICES): string;
   closing(form: EthgasForm, close: CloseCode): string;
 }
 
@@ -124,6 +125,13 @@ export function createEthgasAnswers(connectionId: string): EthgasAnswers {
     expired(form) {
       if (form === 'cmd') return cmdExpired;
       return `{"event":"token_expired","code":${ERRORS.token_expired.errorCode},"msg":${expiredMessage},"connId":${connId},"hint":${text(SIGN_IN)}}`;
+    },
+
+    access(form, event) {
+      const said = text(ACCESS_NOTICES[event]);
+      if (form === 'cmd') return `{"cmd":"${event}","data":{"message":${said}}}`;
+      const code = event === 'access_confirmed' ? 0 : ERRORS.unavailable.errorCode;
+      return `{"event":"${event}","code":${code},"msg":${said},"connId":${connId}}`;
     },
 
     closing(form, close) {

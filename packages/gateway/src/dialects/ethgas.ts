@@ -55,6 +55,8 @@ function openConversation(connectionId: string): Conversation {
     metered: withLimits,
     snapshotFirst: false,
     expired: () => answers.expired(form),
+    unconfirmed: () => answers.access(form, 'access_unconfirmed'),
+    confirmed: () => answers.access(form, 'access_confirmed'),
     closing: (close) => answers.closing(form, close),
   };
 }

@@ -99,6 +99,8 @@ export interface Kit {
   readonly services: ConnectionServices;
   /** Raised by `change`. */
   readonly applied: number;
+  /** False: this node cannot read the change log. */
+  confirmed: boolean;
   open(proof?: Proof | null): Line;
   publish(...drafts: Draft[]): void;
   /** A change of access reaches this node: it counts as applied, and connections are told. */
@@ -129,6 +131,7 @@ export function createKit(options: KitOptions): Kit {
   const registry = new ConnectionRegistry(clock);
   const faults: unknown[] = [];
   let applied = 0;
+  let confirmed = true;
   let opened = 0;
 
   const principal = options.principal ?? (async () => null);
@@ -155,6 +158,7 @@ export function createKit(options: KitOptions): Kit {
     },
     roomFor: options.roomFor ?? (() => ({ connections: 1, subscriptions: 1000 })),
     changesApplied: () => applied,
+    accessConfirmed: () => confirmed,
     principal,
     query: options.query ?? (() => Promise.reject(new Refusal('unavailable', 'this test has no venue'))),
     knows: () => true,
@@ -171,6 +175,12 @@ export function createKit(options: KitOptions): Kit {
     services,
     get applied() {
       return applied;
+    },
+    get confirmed() {
+      return confirmed;
+    },
+    set confirmed(now) {
+      confirmed = now;
     },
     open(proof = null) {
       opened += 1;
