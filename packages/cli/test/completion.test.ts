@@ -23,7 +23,7 @@ _countersign; printf '%s\\n' "\${COMPREPLY[@]}"`;
 
 test('bash completes commands, their commands, and flags that begin like the word', async () => {
   expect(await offered('lis')).toEqual(['listen']);
-  expect(await offered('key', 'rot')).toEqual(['rotate', 'rotate-signing']);
+  expect(await offered('signing-keys', 'r')).toEqual(['rotate', 'revoke']);
   expect(await offered('key', 'create', '--nick')).toEqual(['--nickname']);
   expect(await offered('token', '')).toContain('ws');
 });

@@ -19,7 +19,7 @@ describe('help', () => {
     ['countersign listen', ['listen', '-h']],
     ['countersign serve', ['serve', '--help']],
     ['countersign key', ['key', '--help']],
-    ['countersign key rotate-signing', ['key', 'rotate-signing', '--help']],
+    ['countersign signing-keys revoke', ['signing-keys', 'revoke', '--help']],
     ['countersign config print', ['config', 'print', '--help']],
   ])('of %s goes to standard output and is a success', async (name, argv) => {
     const { code, out, err } = await said(...argv);
@@ -32,7 +32,7 @@ describe('help', () => {
 describe('a command line that is not understood', () => {
   test.each([
     ['an unknown command', ['launch'], 'no command "launch"'],
-    ['a group without its command', ['key'], 'rotate-signing'],
+    ['a group without its command', ['key'], 'rename'],
     ['an unknown flag', ['serve', '--no-sandbx'], 'no flag --no-sandbx'],
     ['a flag that cannot be negated', ['serve', '--no-port'], 'no flag --no-port'],
     ['a flag without its value', ['login', '--url'], '--url needs a value'],

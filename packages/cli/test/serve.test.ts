@@ -161,7 +161,7 @@ describe('a gateway with a sandbox', () => {
 
   test('changes its signing key for the operator, and not for who has no token', async () => {
     const dataDir = join(folder, 'data');
-    const rotate = ['key', 'rotate-signing', '--internal-url', ready.internal, '--json'];
+    const rotate = ['signing-keys', 'rotate', '--internal-url', ready.internal, '--json'];
     const rotated = await countersign([...rotate, '--data-dir', dataDir]);
     expect(rotated).toMatchObject({ code: EXIT.ok.code });
     expect(JSON.parse(rotated.out[0] ?? '')).toMatchObject({ rotation: { kid: expect.any(String) } });
@@ -175,13 +175,12 @@ describe('a gateway with a sandbox', () => {
 
   test('ends everything in an emergency only after a yes', async () => {
     const rotate = [
-      'key',
-      'rotate-signing',
+      'signing-keys',
+      'revoke',
       '--internal-url',
       ready.internal,
       '--data-dir',
       join(folder, 'data'),
-      '--emergency',
     ];
     expect((await countersign(rotate)).code).toBe(EXIT.usage.code);
     expect((await countersign(rotate, { terminal: true, answers: ['no'] })).code).toBe(EXIT.interrupted.code);

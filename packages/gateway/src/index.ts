@@ -8,5 +8,13 @@ export {
   parseConfig,
 } from './operations/config.ts';
 export { createLog, type Logger } from './operations/log.ts';
+export {
+  type AuditAnchor,
+  type AuditFinding,
+  type AuditReport,
+  createAuditCheck,
+} from './store/audit-check.ts';
+export { type AuditReader, openAuditLog } from './store/open-audit-log.ts';
 export { migratePostgres } from './store/postgres.ts';
+export { migrateStore, type SchemaVersions, schemaVersions } from './store/schema-versions.ts';
 export { StoreError, type StoreErrorCode } from './store/store-error.ts';

@@ -152,7 +152,7 @@ function keyAge(entries: readonly AuditEntry[], keyLife: number): Finding {
     return warning(
       'keys.age',
       `${says}, longer than its ${keyLife / 86_400} days`,
-      'countersign key rotate-signing',
+      'countersign signing-keys rotate',
     );
   return ok('keys.age', says);
 }

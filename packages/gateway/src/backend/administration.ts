@@ -5,6 +5,7 @@ import type { Clock } from '../operations/clock.ts';
 import type { Config } from '../operations/config.ts';
 import type { AccessChanges } from '../session/access-changes.ts';
 import type { Sessions } from '../session/sessions.ts';
+import type { AuditReport } from '../store/audit-check.ts';
 import type { AuditEntry, Session, Store, User } from '../store/store.ts';
 
 export interface AccessPatch {
@@ -40,7 +41,9 @@ export interface Administration {
   /** Number of sessions ended. */
   endSessions(userId: number, by: By): Promise<number>;
   audit(page: { limit: number; before?: number }): Promise<(AuditEntry & { n: number; hash: string })[]>;
-  verifyAudit(): Promise<{ rows: number; brokenAt: number | null }>;
+  /** Oldest first, behind row `after`. */
+  auditSince(page: { after: number; limit: number }): Promise<(AuditEntry & { n: number; hash: string })[]>;
+  verifyAudit(): Promise<AuditReport>;
   note(action: string, target: string, detail: object, by: By): Promise<void>;
   /** Where the change log ends, and how far this node has applied it. */
   changes(): Promise<{ head: number; applied: number; fresh: boolean }>;
@@ -105,6 +108,7 @@ export function createAdministration({
     endSessions: (userId, by) =>
       sessions.logoutAll(userId, undefined, { ...by, reason: 'ended by an operator' }),
     audit: (page) => store.audit.list(page),
+    auditSince: (page) => store.audit.since(page),
     verifyAudit: () => store.audit.verify(),
     note,
     changes: async () => ({

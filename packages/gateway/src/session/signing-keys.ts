@@ -22,6 +22,8 @@ export interface SigningKeys {
   verifier(kid: string): KeyObject | null;
   /** Everything that verifies, the next key included. */
   jwks(): { keys: PublishedKey[] };
+  /** Every key of the set with its place in life, newest last. Without any key material. */
+  list(): KeyStanding[];
   /**
    * Takes the next key into use at once. The old one goes on verifying.
    *
@@ -47,6 +49,12 @@ export interface Rotation {
   retired: string;
   publishedFor: number;
 }
+
+/** Where a key is in its life; times in wall-clock milliseconds. */
+export type KeyStanding = Pick<
+  SigningKeyRecord,
+  'kid' | 'alg' | 'state' | 'createdAt' | 'activatedAt' | 'retiredAt'
+>;
 
 interface LoadedKey {
   published: PublishedKey;
@@ -231,6 +239,10 @@ export async function createSigningKeys({
     active: () => current.active,
     verifier: (kid) => current.byKid.get(kid)?.publicKey ?? null,
     jwks: () => ({ keys: [...current.byKid.values()].map(({ published }) => ({ ...published })) }),
+    list: () =>
+      current.records.map(({ kid, alg, state, createdAt, activatedAt, retiredAt }) => {
+        return { kid, alg, state, createdAt, activatedAt, retiredAt };
+      }),
     rotate,
     reload,
     async reloadForUnknown() {

@@ -3,7 +3,7 @@ import { type PostgresAddress, parseAddress } from './postgres/address.ts';
 import { Connection } from './postgres/connection.ts';
 import { PostgresEngine } from './postgres/engine.ts';
 import { storeFailure } from './postgres/failure.ts';
-import { bringUpToDate, migrateTo } from './postgres/schema.ts';
+import { appliedTo, bringUpToDate, knownMigrations, migrateTo } from './postgres/schema.ts';
 import type { Store } from './store.ts';
 import { StoreError } from './store-error.ts';
 import { storeOn } from './store-on.ts';
@@ -68,6 +68,14 @@ export async function migratePostgres(url: string, to?: string | null): Promise<
   await withConnection(parseAddress(url), (connection) =>
     to === undefined ? bringUpToDate(connection) : migrateTo(connection, to),
   );
+}
+
+/** Names of the migrations there are and of those applied, in order. @throws StoreError as `openPostgresStore` */
+export function postgresVersions(url: string): Promise<{ known: string[]; applied: string[] }> {
+  return withConnection(parseAddress(url), async (connection) => ({
+    known: knownMigrations(),
+    applied: await appliedTo(connection),
+  }));
 }
 
 /** Readies the database; returns the settings that each connection shall have. */

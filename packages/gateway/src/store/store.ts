@@ -9,6 +9,7 @@
  * that lives elsewhere. One contract suite (`test/store/contract.ts`) runs on every implementation.
  */
 import type { Account } from '../session/principal.ts';
+import type { AuditAnchor, AuditReport } from './audit-check.ts';
 import type { HandshakeTokenStore } from './handshake-tokens.ts';
 
 export interface Store {
@@ -363,14 +364,17 @@ export interface AuditEntry {
 }
 
 /**
- * Append-only and hash-chained: each row's hash covers the row and the hash before it. That shows a row that
- * was changed, moved or cut out; to see that the newest were cut off, keep the last hash somewhere else.
+ * Append-only and hash-chained: each row's hash covers the row and the hash before it. That shows a row that was
+ * changed, moved, put in or taken out; to see that the newest were cut off, or all rewritten, keep the last hash
+ * somewhere else and give it to `verify`.
  */
 export interface AuditLog {
   /** NUL, and text that is not Unicode, is kept as U+FFFD: an entry is not refused for its content. */
   append(entry: AuditEntry): Promise<void>;
   /** Newest first; `before` is the `n` that the page before ended with. `n` counts up from 1. */
   list(page: { limit: number; before?: number }): Promise<(AuditEntry & { n: number; hash: string })[]>;
-  /** Walks the chain. `brokenAt` is the first row whose hash does not follow from the one before. */
-  verify(): Promise<{ rows: number; brokenAt: number | null }>;
+  /** Oldest first, behind row `after`; 0 for the beginning. */
+  since(page: { after: number; limit: number }): Promise<(AuditEntry & { n: number; hash: string })[]>;
+  /** Walks the whole chain. `anchor`: what an earlier walk ended with, so that what was cut off is noticed too. */
+  verify(anchor?: AuditAnchor): Promise<AuditReport>;
 }

