@@ -15,7 +15,7 @@ import type { Principal } from '../session/principal.ts';
 import type { JsonObject } from '../streams/publication.ts';
 import type { BreakerState } from './breaker.ts';
 import type { Route, RouteTable } from './routes.ts';
-import { type Answer, createUpstream, type Streamed, type Upstream } from './upstream.ts';
+import { type Answer, createUpstream, type Streamed, type Upstream, type UpstreamCall } from './upstream.ts';
 import type { SignIdentity } from './venue-identity.ts';
 
 export interface RestCall {
@@ -109,10 +109,15 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     return made;
   }
 
-  function callOf({ method, path, query = '', principal, requestId, route }: Sending, body: object) {
-    const headers: Record<string, string> = { accept: 'application/json', ...body };
-    if (requestId !== undefined) headers['x-request-id'] = requestId;
-    if (principal !== null) headers['x-countersign-identity'] = options.signIdentity(principal);
+  function callOf(
+    { method, path, query = '', principal, requestId, route }: Sending,
+    accept: string,
+    contentType: string | null,
+  ): UpstreamCall {
+    const headers = ['accept', accept];
+    if (contentType !== null) headers.push('content-type', contentType);
+    if (requestId !== undefined) headers.push('x-request-id', requestId);
+    if (principal !== null) headers.push('x-countersign-identity', options.signIdentity(principal));
     return {
       method,
       target: query === '' ? path : `${path}?${query}`,
@@ -143,12 +148,14 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   }
 
   function send(sending: Sending, body: object | null): Promise<Answer> {
-    const text = body === null ? null : JSON.stringify(body);
-    const about =
-      text === null
-        ? {}
-        : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)) };
-    return observed(sending.kind, () => upstream(sending.route).ask(callOf(sending, about), text));
+    return observed(sending.kind, () =>
+      body === null
+        ? upstream(sending.route).ask(callOf(sending, 'application/json', null), null)
+        : upstream(sending.route).ask(
+            callOf(sending, 'application/json', 'application/json'),
+            JSON.stringify(body),
+          ),
+    );
   }
 
   function checkUrl(path: string, query: string): void {
@@ -183,10 +190,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     async stream({ method, path, query, body, contentType, principal, requestId, route }) {
       checkUrl(path, query);
       const sending: Sending = { kind: 'rest', method, path, query, principal, requestId, route };
-      const about = body === null ? {} : { 'content-type': contentType ?? 'application/octet-stream' };
-      return observed('rest', () =>
-        upstream(route).stream(callOf(sending, { ...about, accept: '*/*' }), body),
-      );
+      const type = body === null ? null : (contentType ?? 'application/octet-stream');
+      return observed('rest', () => upstream(route).stream(callOf(sending, '*/*', type), body));
     },
 
     close() {

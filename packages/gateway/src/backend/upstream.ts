@@ -1,21 +1,16 @@
-/** One HTTP service of the venue: its pool of connections, its time limits, its retries and its breaker. */
-import {
-  type ClientRequest,
-  Agent as HttpAgent,
-  request as httpRequest,
-  type IncomingMessage,
-} from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import type { Readable } from 'node:stream';
+/** One HTTP service of the venue: its connections, its time limits, its retries and its breaker. */
+import { Readable } from 'node:stream';
 import { Refusal } from '@countersign/protocol';
 import type { Clock } from '../operations/clock.ts';
 import { Breaker, type BreakerState } from './breaker.ts';
+import { createVenueConnections, type VenueExchange, type VenueListener } from './venue-connections.ts';
 
 export interface UpstreamCall {
   method: string;
   /** Path and query, beginning with a slash; put behind the path of the base URL. */
   target: string;
-  headers: Record<string, string>;
+  /** Names and values in turn. */
+  headers: string[];
   timeoutMs: number;
   /** Attempts besides the first, where no answer came back. Only for what may be asked twice. */
   retries: number;
@@ -65,80 +60,50 @@ const RETRY_PAUSE = 50;
 export function createUpstream({ baseUrl, clock, breaker, circuit }: UpstreamOptions): Upstream {
   const base = new URL(baseUrl);
   const basePath = base.pathname.replace(/\/+$/, '');
-  const https = base.protocol === 'https:';
-  const agent = new (https ? HttpsAgent : HttpAgent)({
-    keepAlive: true,
-    maxSockets: MAX_SOCKETS,
-    maxFreeSockets: MAX_SOCKETS,
-    scheduling: 'lifo',
-  });
+  const connections = createVenueConnections(base.origin, MAX_SOCKETS);
   const guard = new Breaker({ ...breaker, clock, ...(circuit === undefined ? {} : { changed: circuit }) });
   /** How to stop each call that is under way. */
   const underWay = new Set<(reason: Refusal) => void>();
   let closed = false;
 
-  const open = ({ method, target, headers }: UpstreamCall): ClientRequest =>
-    (https ? httpsRequest : httpRequest)({
-      agent,
-      host: base.hostname.replace(/^\[|\]$/g, ''),
-      port: base.port === '' ? (https ? 443 : 80) : Number(base.port),
-      method,
-      path: `${basePath}${target}`,
-      headers: { host: base.host, ...headers },
-    });
-
-  /** One exchange. `read` makes of the response what the caller gets; the time limit holds until then. */
+  /** One exchange, up to the moment when `listen` says that the caller has what it asked for. */
   function exchange<T>(
-    call: UpstreamCall,
-    send: (outgoing: ClientRequest, fail: (reason: unknown) => void) => void,
-    read: (incoming: IncomingMessage) => Promise<T>,
+    { method, target, headers, timeoutMs }: UpstreamCall,
+    body: string | Readable | null,
+    listen: (settle: Settle<T>) => VenueListener,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
-      const outgoing = open(call);
-      const finish = (settle: () => void) => {
+      // A request that undici refuses fails before there is an exchange.
+      let sent: VenueExchange | null = null;
+      const over = () => {
         cancelTimer();
         underWay.delete(stop);
-        settle();
       };
-      // Rejects before it destroys, so that the error of the dying socket is not taken for the venue's.
       const stop = (reason: unknown) => {
-        finish(() => reject(reason));
-        outgoing.destroy();
+        over();
+        reject(reason);
+        sent?.cancel();
       };
-      const cancelTimer = clock.after(call.timeoutMs, () =>
+      const settle: Settle<T> = {
+        done(answer) {
+          over();
+          resolve(answer);
+        },
+        stop,
+        pause: () => sent?.pause(),
+        resume: () => sent?.resume(),
+        cancel: () => sent?.cancel(),
+      };
+      const cancelTimer = clock.after(timeoutMs, () =>
         stop(new Refusal('upstream_timeout', 'the venue did not answer in time')),
       );
       underWay.add(stop);
-      outgoing.on('error', stop);
-      outgoing.on('response', (incoming) => {
-        read(incoming).then((answer) => finish(() => resolve(answer)), stop);
-      });
-      send(outgoing, stop);
+      const request = { method, path: `${basePath}${target}`, headers, body };
+      sent = connections.send(request, listen(settle));
     });
   }
 
-  async function guarded<T extends { status: number }>(attempt: () => Promise<T>): Promise<T> {
-    if (closed) throw new Refusal('unavailable', 'the forwarder is closed');
-    if (underWay.size >= MAX_UNDER_WAY) {
-      throw new Refusal('unavailable', 'too many calls to the venue are under way');
-    }
-    if (!guard.enter()) {
-      throw new Refusal('unavailable', 'the circuit is open', { retryAfter: guard.retryAfter() });
-    }
-    let ok = false;
-    try {
-      const answer = await attempt();
-      ok = answer.status < 502 || answer.status > 504;
-      return answer;
-    } catch (error) {
-      // What went wrong on the client's side says nothing about the service.
-      ok = error instanceof Refusal && error.code !== 'upstream_timeout' && error.code !== 'unavailable';
-      throw refusalOf(error);
-    } finally {
-      guard.settle(ok);
-    }
-  }
-
+  /** @throws Refusal; whatever else an attempt ended with, if it may not be repeated */
   async function repeated<T>(call: UpstreamCall, attempt: () => Promise<T>): Promise<T> {
     for (let tried = 0; ; tried += 1) {
       try {
@@ -151,65 +116,122 @@ export function createUpstream({ baseUrl, clock, breaker, circuit }: UpstreamOpt
     }
   }
 
+  async function guarded<T extends { status: number }>(
+    call: UpstreamCall,
+    attempt: () => Promise<T>,
+  ): Promise<T> {
+    if (closed) throw new Refusal('unavailable', 'the forwarder is closed');
+    if (underWay.size >= MAX_UNDER_WAY) {
+      throw new Refusal('unavailable', 'too many calls to the venue are under way');
+    }
+    if (!guard.enter()) {
+      throw new Refusal('unavailable', 'the circuit is open', { retryAfter: guard.retryAfter() });
+    }
+    let ok = false;
+    try {
+      const answer = await (call.retries === 0 ? attempt() : repeated(call, attempt));
+      ok = answer.status < 502 || answer.status > 504;
+      return answer;
+    } catch (error) {
+      // What went wrong on the client's side says nothing about the service.
+      ok = error instanceof Refusal && error.code !== 'upstream_timeout' && error.code !== 'unavailable';
+      throw refusalOf(error);
+    } finally {
+      guard.settle(ok);
+    }
+  }
+
   return {
-    ask: (call, body) =>
-      guarded(() =>
-        repeated(call, () =>
-          exchange(
-            call,
-            (outgoing) => void outgoing.end(body ?? undefined),
-            async (incoming): Promise<Answer> => ({
-              status: incoming.statusCode ?? 0,
-              body: await readAnswer(incoming),
-            }),
-          ),
-        ),
-      ),
+    ask: (call, body) => guarded(call, () => exchange(call, body, readWhole)),
 
     stream: (call, body) =>
-      guarded(() =>
-        exchange(
-          call,
-          (outgoing, fail) => {
-            if (body === null) return void outgoing.end();
-            body.on('error', fail);
-            outgoing.once('close', () => body.unpipe(outgoing));
-            body.pipe(outgoing);
-          },
-          async (incoming): Promise<Streamed> => {
-            incoming.setTimeout(call.timeoutMs, () => incoming.destroy());
-            return {
-              status: incoming.statusCode ?? 0,
-              contentType: incoming.headers['content-type'] ?? null,
-              body: incoming,
-            };
-          },
-        ),
+      guarded(call, () =>
+        exchange<Streamed>(call, body, (settle) => {
+          body?.on('error', settle.stop);
+          return readPassing(settle, clock, call.timeoutMs);
+        }),
       ),
 
     close() {
       if (closed) return;
       closed = true;
       for (const stop of [...underWay]) stop(new Refusal('unavailable', 'the forwarder is closed'));
-      agent.destroy();
+      connections.close();
     },
   };
 }
 
-async function readAnswer(incoming: IncomingMessage): Promise<unknown> {
+/** How a listener ends the exchange that it listens to. */
+interface Settle<T> extends VenueExchange {
+  done(answer: T): void;
+  stop(reason: unknown): void;
+}
+
+function readWhole({ done, stop }: Settle<Answer>): VenueListener {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of incoming as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_ANSWER) throw new Refusal('unavailable', 'the answer of the venue is too large');
-    chunks.push(chunk);
-  }
-  if (size === 0) return null;
-  try {
-    return JSON.parse(Buffer.concat(chunks, size).toString('utf8'));
-  } catch {
-    throw new Refusal('unavailable', 'the answer of the venue is not JSON');
-  }
+  let status = 0;
+  return {
+    start(answered) {
+      status = answered;
+    },
+    data(chunk) {
+      size += chunk.length;
+      if (size > MAX_ANSWER) stop(new Refusal('unavailable', 'the answer of the venue is too large'));
+      else chunks.push(chunk);
+    },
+    end() {
+      if (size === 0) return done({ status, body: null });
+      const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size);
+      let body: unknown;
+      try {
+        body = JSON.parse(bytes.toString('utf8'));
+      } catch {
+        return stop(new Refusal('unavailable', 'the answer of the venue is not JSON'));
+      }
+      done({ status, body });
+    },
+    fail: stop,
+  };
+}
+
+/** Passes bytes on as fast as they are read. A pause longer than `patienceMs`, on either side, ends it. */
+function readPassing(settle: Settle<Streamed>, clock: Clock, patienceMs: number): VenueListener {
+  let begun = false;
+  let stopWaiting = () => {};
+  const wait = () => {
+    stopWaiting();
+    stopWaiting = clock.after(patienceMs, () =>
+      body.destroy(new Error('a pause in the answer of the venue')),
+    );
+  };
+  const body = new Readable({
+    read: () => settle.resume(),
+    destroy(error, done) {
+      stopWaiting();
+      settle.cancel();
+      done(error);
+    },
+  });
+  return {
+    start(status, { 'content-type': type }) {
+      begun = true;
+      wait();
+      settle.done({ status, contentType: typeof type === 'string' ? type : null, body });
+    },
+    data(chunk) {
+      wait();
+      if (!body.push(chunk)) settle.pause();
+    },
+    end() {
+      stopWaiting();
+      body.push(null);
+    },
+    fail(error) {
+      settle.stop(error);
+      if (begun) body.destroy(error);
+    },
+  };
 }
 
 function refusalOf(error: unknown): Refusal {
