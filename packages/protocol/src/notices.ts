@@ -7,5 +7,5 @@ export const ACCESS_NOTICES = Object.freeze({
   /** This node cannot confirm that nothing was revoked: private streams rest and private commands are refused. */
   access_unconfirmed:
     'Access cannot be confirmed just now. Private streams rest and go on by themselves; nothing has to be sent.',
-  access_confirmed: 'Access is confirmed again. Private streams go on from where they were.',
+  access_confirmed: 'Access is confirmed again. Private streams that rested go on from where they were.',
 } as const);

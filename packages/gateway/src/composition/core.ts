@@ -121,6 +121,17 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
       )
       .catch((error: unknown) => fault('revocation', error));
   });
+  changes.onFreshness((fresh) => {
+    const confirmed = { changes: changes.position() };
+    if (fresh) log.warn({ event: 'access.confirmed', ...confirmed }, 'access is confirmed again');
+    else {
+      metrics.accessUnconfirmed.inc();
+      log.error(
+        { event: 'access.unconfirmed', ...confirmed },
+        'the change log could not be read for 30 s: private work stops',
+      );
+    }
+  });
   changes.onSessionExtended((sid, expiresAt) => registry.extend(sid, expiresAt));
 
   const budgets = { users: createMemoryBudgets({ clock }), addresses: createMemoryBudgets({ clock }) };

@@ -29,7 +29,12 @@ export function createOperatorsDoor(
 ): InternalDoor {
   const { config, clock, log, metrics, identity, store, broker, hub, registry, channels, limits } = core;
   const { sessions, changes, signingKeys } = identity;
-  createGauges(metrics.registry, { connections: () => registry.list(), hub: hub.stats, draining });
+  createGauges(metrics.registry, {
+    connections: () => registry.list(),
+    hub: hub.stats,
+    draining,
+    confirmedAge: () => (clock.monotonic() - changes.confirmedAt()) / 1000,
+  });
 
   return createInternalDoor({
     config,

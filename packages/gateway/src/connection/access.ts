@@ -163,7 +163,11 @@ export class Access {
       if (!this.#standing.suspended) this.#suspend();
     } else if (this.#standing.suspended && !this.#returning) {
       this.#returning = true;
-      this.#parts.enqueue(() => this.#confirm());
+      this.#parts.enqueue(() =>
+        this.#confirm().finally(() => {
+          this.#returning = false;
+        }),
+      );
     }
   }
 
@@ -181,7 +185,6 @@ export class Access {
 
   async #confirm(): Promise<void> {
     const { services, host, subscriptions } = this.#parts;
-    this.#returning = false;
     const { owner } = this;
     if (!services.accessConfirmed()) return;
     if (owner !== null && services.changesApplied() !== this.#suspendedAt && !(await this.#lookUp(owner)))
@@ -189,9 +192,10 @@ export class Access {
     // Lost again meanwhile: the next look finds it.
     if (!services.accessConfirmed()) return;
     this.#standing.confirm();
+    // Also to whoever has signed out meanwhile: what was said is taken back.
+    if (this.#told) host.notify(host.conversation.confirmed());
     if (this.owner === null) return;
     subscriptions.reconsider(this.owner);
-    if (this.#told && this.#standing.lasts) host.notify(host.conversation.confirmed());
     await this.#resume();
   }
 

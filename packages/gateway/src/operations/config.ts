@@ -33,6 +33,11 @@ export const configSchema = z.strictObject({
         .default(null),
       /** Connections to PostgreSQL at most, for each gateway. */
       poolSize: z.number().int().min(1).max(200).default(10),
+      /**
+       * Milliseconds between two looks at the log of revocations, for signals that were lost; null = 250 on
+       * PostgreSQL, 1000 on a file. A look is one read by primary key.
+       */
+      pollMs: z.number().int().min(50).max(5000).nullable().default(null),
     }),
     {},
   ),

@@ -15,6 +15,8 @@ export interface GaugeSources {
     faults: number;
   };
   draining(): boolean;
+  /** Seconds since the change log was last known to be applied whole. */
+  confirmedAge(): number;
 }
 
 /** Adds gauges, and counters of things that are counted elsewhere, to a registry. Once per registry. */
@@ -55,6 +57,15 @@ export function createGauges(registry: Registry, sources: GaugeSources): void {
     ...named('num_channels', 'Streams that this node keeps'),
     collect() {
       this.set(sources.hub().streams);
+    },
+  });
+  new Gauge({
+    ...named(
+      'access_confirmed_age_seconds',
+      'Since this node last confirmed that it knows of every revocation; from 30 on it refuses private work',
+    ),
+    collect() {
+      this.set(sources.confirmedAge());
     },
   });
   new Gauge({

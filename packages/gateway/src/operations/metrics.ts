@@ -42,6 +42,10 @@ export function createMetrics({ defaults = true }: { defaults?: boolean } = {}) 
       'revocation_latency_seconds',
       'From the moment a change became durable to its being applied on this node',
     ),
+    accessUnconfirmed: counter(
+      'access_unconfirmed_total',
+      'Times that this node could not confirm access for 30 s and stopped private work',
+    ),
     rateLimited: counter('rate_limited_total', 'Requests refused by a limit', ['kind', 'tier']),
 
     connectionsAccepted: counter('connections_accepted_total', 'Connections opened', ['door']),

@@ -62,6 +62,8 @@ export async function createIdentity<Schemes extends Record<string, BearerScheme
     store,
     broker,
     clock,
+    // Nobody else writes to a file of one's own, or hardly ever: an operator's tool.
+    pollMs: config.store.pollMs ?? (config.store.url === null ? 1000 : 250),
     endedFor: (accessTtl + leeway) * 1000,
     onProblem,
   });

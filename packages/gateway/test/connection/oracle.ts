@@ -21,6 +21,8 @@ export interface Truth {
   ended: Set<string>;
   /** Newest end of access by session, where a REST refresh has moved it. */
   extended: Map<string, number>;
+  /** Since when the node cannot confirm access; null = it can. */
+  unconfirmedSince: number | null;
   /** Newest sequence by stream. */
   heads: Map<string, number>;
   /** The first thing that was wrong. */
@@ -74,6 +76,8 @@ export class Oracle {
   readonly left = new Map<string, number>();
   /** Since the last login or refresh the client was told that its token is over. */
   told = false;
+  /** The client was told that access cannot be confirmed, and not yet that it can be again. */
+  resting = false;
   /** The client did not read for a while. */
   wasSlow = false;
   /** Some login stood on a token that expires. */
@@ -131,6 +135,8 @@ export class Oracle {
   }
 
   isRight(slack = SLACK): boolean {
+    const { unconfirmedSince } = this.#truth;
+    if (unconfirmedSince !== null && this.#truth.now() > unconfirmedSince + slack) return false;
     return this.identities.some((identity) => this.#gives(identity, slack));
   }
 
@@ -196,6 +202,11 @@ export class Oracle {
       return;
     }
     if (name === 'closing') return;
+    if (name === 'access_unconfirmed' || name === 'access_confirmed') {
+      if ((name === 'access_confirmed') !== this.resting) this.#fail('told of nothing new', text);
+      this.resting = !this.resting;
+      return;
+    }
     const id = Number(message.id);
     const sent = this.#sent.get(id);
     if (sent === undefined) this.#fail('an answer to nothing', text);

@@ -45,6 +45,8 @@ class World {
   readonly #current = new Map<number, string>();
   /** When each key is over, if ever. */
   readonly #keyEnds = new Map<string, number | null>();
+  /** Changes of access that the node has not heard of. */
+  readonly #missed: (() => Promise<void>)[] = [];
   /** How many of every four look-ups take their time. */
   #slowness = 0;
   #turn = 0;
@@ -56,6 +58,7 @@ class World {
       users: new Map(USERS.map((userId) => [userId, { active: true, mayRead: true }])),
       ended: new Set(),
       extended: new Map(),
+      unconfirmedSince: null,
       heads: new Map(),
       violation: null,
     };
@@ -89,6 +92,7 @@ class World {
 
   #authenticate(name: string): Proof | Promise<Proof> {
     const asOf = this.kit.applied;
+    if (!this.kit.confirmed) this.#refuse('unavailable');
     const token = this.#tokens.get(name);
     if (token === undefined) return this.#later(() => this.#refuse('unauthorized'));
     // What the connection does with it happens in turns of its own, after this one.
@@ -104,7 +108,7 @@ class World {
     );
   }
 
-  #refuse(code: 'unauthorized' | 'token_expired'): never {
+  #refuse(code: 'unauthorized' | 'token_expired' | 'unavailable'): never {
     throw new Refusal(code, 'the test says so');
   }
 
@@ -234,6 +238,7 @@ class World {
     else if (what < 29) this.#slowness = take(4);
     else if (what < 30) await this.#end(oracle, userId, take(10));
     else if (what < 31) await this.#changeUser(userId, take(8));
+    else if (take(2) === 0) await this.#confirm(!this.kit.confirmed);
     else if (take(3) === 0) this.#extend(oracle, take(4));
     else this.#stall(oracle);
     // Between two steps anything from nothing to everything may get its turn.
@@ -326,12 +331,34 @@ class World {
     if (which > 6) return;
     const id = which > 3 ? this.#current.get(userId) : oracle.identity && idOf(oracle.identity.credential);
     if (id == null || this.truth.ended.has(id) || id === 'key-narrow') return;
-    this.truth.ended.add(id);
-    const told = this.kit.change(id.startsWith('key') ? 'api-key-ended' : 'session-ended', id);
-    await told;
+    await this.#reaching(async () => {
+      this.truth.ended.add(id);
+      await this.kit.change(id.startsWith('key') ? 'api-key-ended' : 'session-ended', id);
+    });
+  }
+
+  /** A change of access, now or as soon as the node can read of it. */
+  async #reaching(change: () => Promise<void>): Promise<void> {
+    if (this.kit.confirmed) await change();
+    else this.#missed.push(change);
+  }
+
+  /** The node loses the change log, or reads all that it has missed and has it again. */
+  async #confirm(confirmed: boolean): Promise<void> {
+    if (confirmed === this.kit.confirmed) return;
+    if (confirmed) {
+      // As the change log does it: what was missed is applied first, and only then does anything count again.
+      for (const change of this.#missed.splice(0)) await change();
+      this.truth.unconfirmedSince = null;
+    } else this.truth.unconfirmedSince = this.truth.now();
+    this.kit.confirmed = confirmed;
   }
 
   async #changeUser(userId: number, which: number): Promise<void> {
+    await this.#reaching(() => this.#changeUserNow(userId, which));
+  }
+
+  async #changeUserNow(userId: number, which: number): Promise<void> {
     const user = this.#users.get(userId);
     if (user === undefined) return;
     if (which === 0) user.active = !user.active;
@@ -383,6 +410,7 @@ class World {
   /** Lets everything come to rest, signs everybody in again, and looks whether all is there. */
   async finish(): Promise<void> {
     this.#slowness = 0;
+    await this.#confirm(true);
     await this.#quiet();
     this.kit.clock.advance(2000);
     await this.#quiet();

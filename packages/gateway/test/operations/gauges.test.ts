@@ -21,7 +21,12 @@ it('shows what is there at the moment of each scrape', async () => {
     faults: 0,
   };
   let draining = false;
-  createGauges(registry, { connections: () => connections, hub: () => hub, draining: () => draining });
+  createGauges(registry, {
+    connections: () => connections,
+    hub: () => hub,
+    draining: () => draining,
+    confirmedAge: () => 0.25,
+  });
   const shown = async () =>
     (await registry.metrics())
       .split('\n')
@@ -35,6 +40,7 @@ it('shows what is there at the moment of each scrape', async () => {
     'num_users 2',
     'num_subscriptions 9',
     'num_channels 3',
+    'access_confirmed_age_seconds 0.25',
     'draining 0',
     'publications_total 10',
     'deliveries_total 40',
