@@ -8,43 +8,7 @@ import {
 } from '@countersign/client';
 import { NodeWebSocket } from '@countersign/client/node';
 import { createSocketClient, type SocketClient } from '@countersign/client/socketio';
-
-export interface Tally {
-  updates: number;
-  /** Entries of a log that were missing without a word. */
-  undetected: number;
-  duplicates: number;
-  mismatches: number;
-  compared: number;
-  ended: number;
-  errors: Map<string, number>;
-}
-
-export const createTally = (): Tally => ({
-  updates: 0,
-  undetected: 0,
-  duplicates: 0,
-  mismatches: 0,
-  compared: 0,
-  ended: 0,
-  errors: new Map(),
-});
-
-/** Checksums of every book as it was published, by place. */
-export class BookTruth {
-  readonly #checksums = new Map<string, number>();
-
-  note(place: string, checksum: number): void {
-    this.#checksums.set(place, checksum);
-    if (this.#checksums.size <= 20_000) return;
-    const oldest = this.#checksums.keys().next();
-    if (oldest.done !== true) this.#checksums.delete(oldest.value);
-  }
-
-  get(place: string): number | undefined {
-    return this.#checksums.get(place);
-  }
-}
+import type { BookTruth, Tally } from './soak-truth.ts';
 
 export interface SoakClient {
   readonly name: string;
@@ -87,26 +51,18 @@ function logOracle(tally: Tally, newest: Map<string, number>): (update: FeedUpda
   };
 }
 
-/** Compares a book at every change, once the publisher has had time to note what it published. */
-function bookOracle(tally: Tally, truth: BookTruth, name: string, book: OrderBook): void {
+/** Claims what a book is at every change. */
+function bookOracle(truth: BookTruth, name: string, book: OrderBook): void {
   book.on('change', () => {
     const { epoch, sequence } = book;
-    if (sequence === null || epoch === null) return;
-    const checksum = book.checksum();
-    setTimeout(() => {
-      const wanted = truth.get(`${name}/${epoch}/${sequence}`);
-      // A publication whose receipt was lost with the gateway.
-      if (wanted === undefined) return;
-      tally.compared += 1;
-      if (wanted !== checksum) tally.mismatches += 1;
-    }, 2000).unref();
+    if (sequence !== null && epoch !== null) truth.claim(`${name}/${epoch}`, sequence, book.checksum());
   });
 }
 
 export interface Surroundings {
   tally: Tally;
   truth: BookTruth;
-  /** Rarely more than one per connection lasts long enough to matter. */
+  /** It will not come back: with an error if the server said so. */
   onOver(error: Error | null): void;
 }
 
@@ -139,12 +95,12 @@ export function webSocketClient(
     subscribe({ channel: 'recentTradeUpdate', market: 'wholeBlock' });
     subscribe({ channel: 'accountTransactionUpdate', market: 'wholeBlock' });
     book = feed.orderBook('ETH-WB-1');
-    bookOracle(tally, truth, 'orderBookUpdate/wholeBlock', book);
+    bookOracle(truth, 'orderBookUpdate/wholeBlock', book);
   } else {
     subscribe({ channel: 'market_trades', product: 'ETH-USD' });
     subscribe({ channel: 'user' });
     book = feed.orderBook('ETH-USD');
-    bookOracle(tally, truth, 'level2/ETH-USD', book);
+    bookOracle(truth, 'level2/ETH-USD', book);
   }
   return { name, newest, books: [book], stats: () => feed.stats, close: () => feed.close() };
 }
@@ -171,6 +127,6 @@ export function socketIoClient(
     subscription.ready.catch((error: Error) => count(tally.errors, error));
   }
   const book = client.orderBook('ETH-USD');
-  bookOracle(tally, truth, 'level2/ETH-USD', book);
+  bookOracle(truth, 'level2/ETH-USD', book);
   return { name, newest, books: [book], stats: () => client.stats, close: () => client.close() };
 }

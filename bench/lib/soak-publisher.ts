@@ -1,0 +1,129 @@
+/** The venue of a soak: numbered entries in logs, public and private, and books whose checksums are written down. */
+import { Book, type LevelChange } from '@countersign/client';
+import { type BookTruth, changeOfBook, wholeBook } from './soak-truth.ts';
+
+interface Taken {
+  results: { epoch: string; sequence: number; stream: string }[];
+}
+
+export interface PublisherOptions {
+  /** Of the internal listener. */
+  url: string;
+  /** The backend's. */
+  token: string;
+  draw: (below: number) => number;
+  truth: BookTruth;
+}
+
+export class SoakPublisher {
+  readonly #options: PublisherOptions;
+  readonly #books: { channel: string; key: string; item?: string; book: Book }[];
+  /** Where the private entries go: one stream for each reader. */
+  readonly #private: { channel: string; key: string }[] = [];
+  #fresh = true;
+  #number = 1;
+  #privateNumber = 1;
+  #beats = 0;
+  published = 0;
+  /** Batches of which it is not known whether they were taken. Their numbers are not used again. */
+  unsure = 0;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+    this.#books = [
+      { channel: 'level2', key: 'ETH-USD', book: new Book() },
+      { channel: 'orderBookUpdate', key: 'wholeBlock', item: 'ETH-WB-1', book: new Book() },
+    ];
+    for (const { book } of this.#books) book.apply(wholeBook(options.draw));
+  }
+
+  /** The newest number in the public logs. */
+  get newest(): number {
+    return this.#number - 1;
+  }
+
+  /** Begins the private stream of a reader, and learns its name. @throws Error if it was not taken */
+  async addReader(userId: number, channel: 'user' | 'accountTransactionUpdate'): Promise<void> {
+    const event = { ...(channel === 'user' ? {} : { key: 'wholeBlock' }), channel, data: entry(channel, 0) };
+    const taken = await this.#post(`/users/${userId}/events`, event);
+    if (taken === null) throw new Error('an event was not taken');
+    for (const { stream } of taken.results) {
+      this.#private.push({ channel, key: stream.slice(channel.length + 1) });
+    }
+  }
+
+  /** The gateway came back without what it had in memory: books begin anew. */
+  restarted(): void {
+    this.#fresh = true;
+  }
+
+  /** One entry for each public log and one change of each book. */
+  async publish(): Promise<void> {
+    const n = String(this.#number);
+    this.#number += 1;
+    const drafts = this.#books.map(({ channel, key, item, book }) => {
+      const levels = changeOfBook(this.#options.draw);
+      book.apply(levels);
+      const data = this.#fresh ? { reset: true, levels: levelsOf(book) } : { levels };
+      return { channel, key, ...(item === undefined ? {} : { item }), data };
+    });
+    const checksums = this.#books.map(({ book }) => book.checksum());
+    const done = await this.#post('/publish', {
+      publications: [
+        {
+          channel: 'market_trades',
+          key: 'ETH-USD',
+          data: { trades: [{ trade_id: n, product_id: 'ETH-USD' }] },
+        },
+        { channel: 'recentTradeUpdate', key: 'wholeBlock', data: { n } },
+        ...drafts,
+      ],
+    });
+    // Whether it was taken is not known: the books begin anew, and the number is left out.
+    this.#fresh = done === null;
+    if (done === null) this.unsure += 1;
+    else this.published += done.results.length;
+    done?.results.slice(2).forEach(({ stream, epoch, sequence }, index) => {
+      this.#options.truth.note(`${stream}/${epoch}`, sequence, checksums[index]!);
+    });
+  }
+
+  /** One entry for every private log. */
+  async publishPrivate(): Promise<void> {
+    const n = this.#privateNumber++;
+    const done = await this.#post('/publish', {
+      publications: this.#private.map(({ channel, key }) => ({ channel, key, data: entry(channel, n) })),
+    });
+    if (done === null) this.unsure += 1;
+    else this.published += done.results.length;
+  }
+
+  async beat(): Promise<void> {
+    const heartbeat_counter = this.#beats++;
+    await this.#post('/publish', {
+      publications: [{ channel: 'heartbeats', data: { current_time: 'x', heartbeat_counter } }],
+    });
+  }
+
+  async #post(path: string, body: object): Promise<Taken | null> {
+    try {
+      const answer = await fetch(`${this.#options.url}/backend/v1${path}`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${this.#options.token}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(5000),
+      });
+      return answer.ok ? ((await answer.json()) as { data: Taken }).data : null;
+    } catch {
+      return null;
+    }
+  }
+}
+
+const entry = (channel: string, n: number): object =>
+  channel === 'user' ? { orders: [{ order_id: String(n), status: 'OPEN' }] } : { n: String(n) };
+
+const levelsOf = (book: Book): LevelChange[] => [
+  ...book.bids().map(({ price, quantity }): LevelChange => ['bid', price, quantity]),
+  ...book.asks().map(({ price, quantity }): LevelChange => ['ask', price, quantity]),
+];
