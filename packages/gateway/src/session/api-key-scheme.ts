@@ -23,7 +23,7 @@ import type { Directory } from './directory.ts';
 import type { FailureLimiter } from './failure-limiter.ts';
 import type { MaybePromise } from './maybe-promise.ts';
 import type { Authentication, Permission, Principal } from './principal.ts';
-import type { ReplayCache } from './replay-cache.ts';
+import type { ReplayCache, Spending } from './replay-cache.ts';
 
 /** What a scope lets a key do, of what its owner may do. */
 export const SCOPES: Readonly<Record<ApiKey['scopes'][number], readonly Permission[]>> = {
@@ -52,8 +52,14 @@ const MAX_KEYS = 20_000;
 const MAX_UNKNOWN = 10_000;
 /** Headers of tokens that are none of ours, remembered. */
 const MAX_FOREIGN = 64;
-/** Milliseconds that the clock of a signer with a strict key may be ahead. */
-const STRICT_LEEWAY = 1000;
+/** What the log says of a strict token that was not spent: one code for each, then words. */
+const UNSPENT: Readonly<Record<Exclude<Spending, 'spent'>, string>> = {
+  used: 'replay_used: the token was used before',
+  early: 'replay_early: the token is not valid yet',
+  forgotten: 'replay_forgotten: the token is older than the replay cache',
+  over: 'replay_over: the token is too old',
+  unavailable: 'replay_unavailable: the replay cache cannot be asked',
+};
 /** Milliseconds for which a name that does not exist is not looked up again (R10). */
 const UNKNOWN_FOR = 2000;
 
@@ -140,21 +146,26 @@ export function createApiKeyScheme({
     return principal;
   }
 
-  function checkReplay(parsed: ParsedJwt, { record }: LoadedKey, context: BearerContext): void {
+  async function checkReplay(
+    parsed: ParsedJwt,
+    { record }: LoadedKey,
+    context: BearerContext,
+  ): Promise<void> {
     const { exp, nbf, iat } = parsed.claims as { exp: number; nbf?: number; iat?: number };
     const until = (exp + config.leeway + 1) * 1000;
     const id = replayId(parsed);
     if (record.replay === 'reuse') {
-      if (!replay.bind(id, context.source, until))
+      if (!(await replay.bind(id, context.source, until)))
         throw refusal('the token was shown from another address, or spent, before');
       return;
     }
-    // R22: what this cache cannot remember it may not let pass. A token cannot have been spent much before it
-    // was valid, so the narrower leeway of strict keys is also how long they wait after the cache was lost.
-    const signed = (nbf ?? iat ?? 0) * 1000;
-    if (signed > clock.now() + STRICT_LEEWAY) throw refusal('the token is not valid yet');
-    if (signed < replay.epoch + STRICT_LEEWAY) throw refusal('the token is older than the replay cache');
-    if (!replay.spend(id, until)) throw refusal('the token was used before');
+    // R22: what the cache cannot remember it may not let pass.
+    const spending = await replay.spend(id, { since: (nbf ?? iat ?? 0) * 1000, until });
+    if (spending === 'unavailable') {
+      // The key may be good, so the answer is to try again, with a new token: nobody knows what became of this one.
+      throw new Refusal('unavailable', `api key: ${UNSPENT.unavailable}`, { retryAfter: 1 });
+    }
+    if (spending !== 'spent') throw refusal(UNSPENT[spending]);
   }
 
   async function verify(token: string, context: BearerContext): Promise<LoadedKey> {
@@ -186,7 +197,7 @@ export function createApiKeyScheme({
     } else checkApiKeyClaims(parsed, { ...rules, kind: 'websocket' });
     const problem = usable(loaded, context.address);
     if (problem !== null) throw refusal(problem);
-    checkReplay(parsed, loaded, context);
+    await checkReplay(parsed, loaded, context);
     return loaded;
   }
 

@@ -3,36 +3,58 @@
  * never the token's text, because one signature has several spellings (requirements R05, R21).
  */
 import type { Clock } from '../operations/clock.ts';
+import type { MaybePromise } from './maybe-promise.ts';
+
+/**
+ * How it went, and what logs say of it. `spent`: for the first time, and the only one. `used`: spent before. `early`: not
+ * valid yet. `forgotten`: it may have been spent in a life of the cache that nobody remembers (R22). `over`: too old.
+ * `unavailable`: nobody can say. All but the first refuse.
+ */
+export type Spending = 'spent' | 'used' | 'early' | 'forgotten' | 'over' | 'unavailable';
+
+/** Wall-clock milliseconds. */
+export interface TokenTimes {
+  /** Since when it is valid. */
+  readonly since: number;
+  /** After which it is refused for its age anyway. */
+  readonly until: number;
+}
 
 export interface ReplayCache {
   /**
-   * Wall-clock milliseconds since which everything spent is remembered. A strict token from before it may have
-   * been spent in a life that this cache does not remember, and is refused (R22).
+   * Spends a token, once over all nodes that share the cache. A token from before the cache began to remember is not
+   * spent: nobody knows whether it was spent before.
    */
-  readonly epoch: number;
-  /**
-   * Spends a token, once.
-   *
-   * @param until wall-clock milliseconds after which the token is refused for its age anyway
-   * @returns false if it was spent before, or if the cache is too full to promise anything
-   */
-  spend(id: string, until: number): boolean;
+  spend(id: string, times: TokenTimes): MaybePromise<Spending>;
   /**
    * Binds a reusable token to the first source that showed it (R21, `reuse`).
    *
    * @returns true if `source` is that source, and the token was not spent under another policy of its key
    */
-  bind(id: string, source: string, until: number): boolean;
+  bind(id: string, source: string, until: number): MaybePromise<boolean>;
+  /** Idempotent. */
+  close(): void;
 }
+
+/**
+ * Milliseconds that the clock of a signer with a strict key may be ahead. A token cannot have been spent earlier
+ * than this before it was valid, so it is also how long strict keys wait after the cache was lost.
+ */
+export const STRICT_LEEWAY = 1000;
 
 /** @param capacity tokens remembered at most; 120 s of 2,000 strict tokens a second fit in the default */
 export function createMemoryReplayCache({
   clock,
   capacity = 250_000,
 }: {
-  clock: Clock;
+  clock: Pick<Clock, 'now'>;
   capacity?: number;
-}): ReplayCache {
+}): ReplayCache & {
+  /** The source that a token is bound to, null if to none. */
+  boundTo(id: string): string | null;
+  bind(id: string, source: string, until: number): boolean;
+} {
+  const epoch = clock.now();
   const spent = new Map<string, number>();
   const bound = new Map<string, { source: string; until: number }>();
 
@@ -48,13 +70,18 @@ export function createMemoryReplayCache({
   };
 
   return {
-    epoch: clock.now(),
-    spend(id, until) {
+    spend(id, { since, until }) {
+      const now = clock.now();
+      if (since > now + STRICT_LEEWAY) return 'early';
+      if (since < epoch + STRICT_LEEWAY) return 'forgotten';
+      // What is over may have been forgotten already.
+      if (until < now) return 'over';
       forget(spent, (end) => end);
       // Bound: it counted before, when its key still allowed reuse.
-      if (spent.has(id) || bound.has(id) || spent.size >= capacity) return false;
+      if (spent.has(id) || bound.has(id)) return 'used';
+      if (spent.size >= capacity) return 'unavailable';
       spent.set(id, until);
-      return true;
+      return 'spent';
     },
     bind(id, source, until) {
       if (spent.has(id)) return false;
@@ -68,6 +95,11 @@ export function createMemoryReplayCache({
       }
       bound.set(id, { source, until });
       return true;
+    },
+    boundTo: (id) => bound.get(id)?.source ?? null,
+    close() {
+      spent.clear();
+      bound.clear();
     },
   };
 }
