@@ -20,6 +20,8 @@ export interface Answer {
   status: number;
   /** Parsed JSON; null for an empty body. */
   body: unknown;
+  /** What `body` was parsed from; empty for none. */
+  text: string;
 }
 
 export interface Streamed {
@@ -181,15 +183,16 @@ function readWhole({ done, stop }: Settle<Answer>): VenueListener {
       else chunks.push(chunk);
     },
     end() {
-      if (size === 0) return done({ status, body: null });
+      if (size === 0) return done({ status, body: null, text: '' });
       const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size);
+      const text = bytes.toString('utf8');
       let body: unknown;
       try {
-        body = JSON.parse(bytes.toString('utf8'));
+        body = JSON.parse(text);
       } catch {
         return stop(new Refusal('unavailable', 'the answer of the venue is not JSON'));
       }
-      done({ status, body });
+      done({ status, body, text });
     },
     fail: stop,
   };

@@ -13,7 +13,6 @@ export const VENUE_AUDIENCE = 'venue';
 
 const LIFE_SECONDS = 60;
 const REUSE_MS = 30_000;
-const MAX_CACHED = 10_000;
 
 export type SignIdentity = (principal: Principal) => string;
 
@@ -32,11 +31,17 @@ export function createIdentitySigner({
   clock: Clock;
   issuer: string;
 }): SignIdentity {
-  const cache = new Map<string, { token: string; kid: string; until: number }>();
+  // By the principal itself, which is frozen: a change of rights makes another one, and the very next token says so.
+  const cache = new WeakMap<Principal, { token: string; kid: string; until: number }>();
 
   return (principal) => {
     const { kid, privateKey } = signingKeys.active();
+    const known = cache.get(principal);
+    if (known !== undefined && known.kid === kid && clock.monotonic() < known.until) return known.token;
+    const iat = seconds(clock);
     const claims = {
+      iss: issuer,
+      aud: VENUE_AUDIENCE,
       sub: String(principal.userId),
       address: principal.address,
       roles: [...principal.roles],
@@ -44,23 +49,12 @@ export function createIdentitySigner({
       tier: principal.tier,
       accounts: principal.accounts.map(({ accountId }) => accountId),
       credential: principal.credential.kind,
+      iat,
+      exp: iat + LIFE_SECONDS,
+      jti: randomUUID(),
     };
-    // Keyed by everything that the token says: a change of rights is in the very next token.
-    const key = JSON.stringify(claims);
-    const known = cache.get(key);
-    if (known !== undefined && known.kid === kid && clock.monotonic() < known.until) return known.token;
-    const iat = seconds(clock);
-    const token = signEs256(
-      { iss: issuer, aud: VENUE_AUDIENCE, ...claims, iat, exp: iat + LIFE_SECONDS, jti: randomUUID() },
-      { typ: 'JWT', kid },
-      privateKey,
-    );
-    cache.delete(key);
-    cache.set(key, { token, kid, until: clock.monotonic() + REUSE_MS });
-    if (cache.size > MAX_CACHED) {
-      const oldest = cache.keys().next();
-      if (!oldest.done) cache.delete(oldest.value);
-    }
+    const token = signEs256(claims, { typ: 'JWT', kid }, privateKey);
+    cache.set(principal, { token, kid, until: clock.monotonic() + REUSE_MS });
     return token;
   };
 }

@@ -91,7 +91,7 @@ describe('a forwarded call', () => {
     const answer = await forward.rest(
       call({ method: 'POST', query: 'a=1&b=%20', body: { c: [1] }, principal: ADA }),
     );
-    expect(answer).toEqual({ status: 200, body: { a: 1 } });
+    expect(answer).toEqual({ status: 200, body: { a: 1 }, text: '{"a":1}' });
     expect(seen).toEqual([
       {
         method: 'POST',
@@ -118,7 +118,7 @@ describe('a forwarded call', () => {
 
   it('hands back statuses and empty bodies as they are', async () => {
     const { url } = await venue((_request, response) => response.writeHead(404).end());
-    expect(await forwarder(url).rest(call())).toEqual({ status: 404, body: null });
+    expect(await forwarder(url).rest(call())).toEqual({ status: 404, body: null, text: '' });
   });
 
   it.each(['v1', '/../x', '/v1/%2e%2e/x', '/v1/./x', '/v1//x', '/v1/a b', '/v1/a\r\nb', '/v1/a?b', ''])(

@@ -1,6 +1,7 @@
 /** How the venue's answers reach clients: in the envelope, and its refusals in our words. */
 import { type ErrorCode, Refusal } from '@countersign/protocol';
 import type { FastifyReply } from 'fastify';
+import { JSON_TYPE } from './answers.ts';
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -23,10 +24,16 @@ const MEANINGS: Record<number, ErrorCode> = {
  */
 export function sendVenueAnswer(
   reply: FastifyReply,
-  { status, body }: { status: number; body: unknown },
+  { status, body, text }: { status: number; body: unknown; text?: string },
 ): FastifyReply {
   if (status === 401 || status >= 500) throw new Refusal('unavailable', `the venue answered ${status}`);
-  if (isObject(body) && typeof body.success === 'boolean') return reply.code(status).send(body);
+  if (isObject(body) && typeof body.success === 'boolean') {
+    // As the venue wrote it: writing it anew costs as much as everything else that is done to it here.
+    return reply
+      .code(status)
+      .header('content-type', JSON_TYPE)
+      .send(text ?? JSON.stringify(body));
+  }
   if (status < 300) return reply.send({ success: true, data: body ?? {} });
   if (status < 400) throw new Refusal('unavailable', `the venue answered ${status}`);
   throw new Refusal(MEANINGS[status] ?? 'invalid_request', `the venue answered ${status}`);

@@ -16,7 +16,7 @@ export interface VenueRouteServices {
   venue: VenueService | null;
   bodyLimit: number;
   /** Puts an answer of the venue into the words of the API that the route belongs to. */
-  answer(reply: FastifyReply, answer: { status: number; body: unknown }): FastifyReply;
+  answer(reply: FastifyReply, answer: { status: number; body: unknown; text?: string }): FastifyReply;
 }
 
 export function useVenueRoutes(
