@@ -46,7 +46,7 @@ class World {
   /** When each key is over, if ever. */
   readonly #keyEnds = new Map<string, number | null>();
   /** Changes of access that the node has not heard of. */
-  readonly #missed: (() => Promise<void>)[] = [];
+  readonly #missed: ((missed: boolean) => Promise<void>)[] = [];
   /** How many of every four look-ups take their time. */
   #slowness = 0;
   #turn = 0;
@@ -238,7 +238,7 @@ class World {
     else if (what < 29) this.#slowness = take(4);
     else if (what < 30) await this.#end(oracle, userId, take(10));
     else if (what < 31) await this.#changeUser(userId, take(8));
-    else if (take(2) === 0) await this.#confirm(!this.kit.confirmed);
+    else if (take(2) === 0) this.#confirm(!this.kit.confirmed);
     else if (take(3) === 0) this.#extend(oracle, take(4));
     else this.#stall(oracle);
     // Between two steps anything from nothing to everything may get its turn.
@@ -338,27 +338,30 @@ class World {
   }
 
   /** A change of access, now or as soon as the node can read of it. */
-  async #reaching(change: () => Promise<void>): Promise<void> {
-    if (this.kit.confirmed) await change();
+  async #reaching(change: (missed: boolean) => Promise<void>): Promise<void> {
+    if (this.kit.confirmed) await change(false);
     else this.#missed.push(change);
   }
 
   /** The node loses the change log, or reads all that it has missed and has it again. */
-  async #confirm(confirmed: boolean): Promise<void> {
+  #confirm(confirmed: boolean): void {
     if (confirmed === this.kit.confirmed) return;
+    // As the change log does it: connections have been told of what was missed before anything counts again, but
+    // not everybody who was told has looked up yet what is left.
     if (confirmed) {
-      // As the change log does it: what was missed is applied first, and only then does anything count again.
-      for (const change of this.#missed.splice(0)) await change();
-      this.truth.unconfirmedSince = null;
-    } else this.truth.unconfirmedSince = this.truth.now();
+      for (const change of this.#missed.splice(0)) {
+        change(true).catch((error: unknown) => void this.kit.faults.push(error));
+      }
+    }
+    this.truth.unconfirmedSince = confirmed ? null : this.truth.now();
     this.kit.confirmed = confirmed;
   }
 
   async #changeUser(userId: number, which: number): Promise<void> {
-    await this.#reaching(() => this.#changeUserNow(userId, which));
+    await this.#reaching((missed) => this.#changeUserNow(userId, which, missed));
   }
 
-  async #changeUserNow(userId: number, which: number): Promise<void> {
+  async #changeUserNow(userId: number, which: number, missed: boolean): Promise<void> {
     const user = this.#users.get(userId);
     if (user === undefined) return;
     if (which === 0) user.active = !user.active;
@@ -367,13 +370,14 @@ class World {
     const told = this.kit.change('user-changed', String(userId)).finally(() => {
       done = true;
     });
-    // Who gains may be given more at once; whoever loses keeps it until the change has been looked up.
-    if (user.active && user.mayRead) this.truth.users.set(userId, { ...user });
-    for (let left = 1000; left > 0 && !done; left -= 1) {
+    // Who gains may be given more at once; whoever loses keeps it until the change has been looked up, unless
+    // nothing private flows.
+    if (missed || (user.active && user.mayRead)) this.truth.users.set(userId, { ...user });
+    for (let left = 1000; left > 0 && !done && !missed; left -= 1) {
       this.#pending.shift()?.finish();
       await settle();
     }
-    this.truth.users.set(userId, { ...user });
+    if (!missed) this.truth.users.set(userId, { ...user });
     await told;
   }
 
@@ -410,7 +414,7 @@ class World {
   /** Lets everything come to rest, signs everybody in again, and looks whether all is there. */
   async finish(): Promise<void> {
     this.#slowness = 0;
-    await this.#confirm(true);
+    this.#confirm(true);
     await this.#quiet();
     this.kit.clock.advance(2000);
     await this.#quiet();

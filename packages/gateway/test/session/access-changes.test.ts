@@ -92,6 +92,62 @@ describe('following the change log', () => {
   });
 });
 
+describe('how often the log is looked at', () => {
+  async function node(pollMs: number) {
+    const { store, clock } = house;
+    const broker = createMemoryBroker({ clock, channels: channelTable([]) });
+    let looks = 0;
+    const counting = {
+      ...store,
+      changes: {
+        ...store.changes,
+        since: (...args: Parameters<typeof store.changes.since>) => {
+          looks += 1;
+          return store.changes.since(...args);
+        },
+      },
+    };
+    const changes = await createAccessChanges({ store: counting, broker, clock, pollMs });
+    return {
+      changes,
+      broker,
+      /** Looks in so many milliseconds, each of which has ended before the next tick. */
+      async looksIn(ms: number) {
+        looks = 0;
+        for (let at = 0; at < ms; at += 50) await house.pass(50);
+        return looks;
+      },
+    };
+  }
+
+  it('follows the interval, and no look begins before the one before has ended', async () => {
+    const { changes, looksIn } = await node(250);
+    expect(await looksIn(5000)).toBe(20);
+    changes.close();
+  });
+
+  it('is more often while changes come that no signal told of, and then as before', async () => {
+    const { changes, looksIn } = await node(250);
+    await append('unsignalled');
+    await looksIn(250);
+    expect(changes.isSessionEnded('unsignalled')).toBe(true);
+    expect(await looksIn(5000)).toBe(50);
+    await looksIn(56_000);
+    expect(await looksIn(5000)).toBe(20);
+    changes.close();
+  });
+
+  it('stays as it is while signals come', async () => {
+    const { changes, broker, looksIn } = await node(250);
+    const { sequence } = await append('signalled');
+    await broker.signal({ kind: 'access-changed', sequence });
+    await changes.catchUp();
+    expect(changes.isSessionEnded('signalled')).toBe(true);
+    expect(await looksIn(5000)).toBe(20);
+    changes.close();
+  });
+});
+
 describe('the memory of ended sessions', () => {
   it('lasts as long as access tokens of the session can', async () => {
     await append('sid-1');
@@ -118,15 +174,21 @@ describe('a node that cannot read the log', () => {
   it('says after 30 s that it is not fresh, and is fresh again with the next read', async () => {
     const { since } = house.store.changes;
     house.store.changes.since = () => Promise.reject(new Error('no store'));
+    const heard: [boolean, number][] = [];
+    const begun = house.changes.confirmedAt();
+    house.changes.onFreshness((fresh) => heard.push([fresh, house.clock.monotonic() - begun]));
     house.clock.advance(30 * SECOND);
     expect(house.changes.fresh()).toBe(true);
     house.clock.advance(1);
     expect(house.changes.fresh()).toBe(false);
+    house.clock.advance(SECOND);
+    expect(heard).toEqual([[false, 30 * SECOND + 50]]);
     await expect(house.changes.catchUp()).rejects.toThrow('no store');
     expect(house.changes.fresh()).toBe(false);
     house.store.changes.since = since;
     await house.changes.catchUp();
     expect(house.changes.fresh()).toBe(true);
+    expect(heard.map(([fresh]) => fresh)).toEqual([false, true]);
     expect(house.changes.confirmedAt()).toBe(house.clock.monotonic());
     expect(house.problems.length).toBeGreaterThan(0);
   });
