@@ -9,7 +9,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { createFeed, type Feed } from '@countersign/client';
+import { coinbaseDialect, createFeed, type Feed } from '@countersign/client';
 import { NodeWebSocket } from '@countersign/client/node';
 import { startGatewayProcess } from '@countersign/testkit';
 
@@ -49,7 +49,7 @@ const attempts: number[] = [];
 let back: number[] = [];
 const feeds: Feed[] = [];
 for (let index = 0; index < count; index += 1) {
-  const feed = createFeed({ url: websocket, dialect: 'coinbase', WebSocket: NodeWebSocket });
+  const feed = createFeed({ url: websocket, dialect: coinbaseDialect(), WebSocket: NodeWebSocket });
   feed.on('state', ({ state }) => {
     if (state.status === 'connecting') attempts.push(performance.now());
   });

@@ -3,7 +3,7 @@
  *
  *     npx tsx examples/api-key.ts
  */
-import { createFeed, type SocketConstructor } from '@countersign/client';
+import { coinbaseDialect, createFeed } from '@countersign/client';
 import { apiKeyFromFile, NodeWebSocket } from '@countersign/client/node';
 import { apiKeyFile, count, stop, url, webSocketUrl } from './settings.ts';
 
@@ -13,9 +13,9 @@ console.log(await answer.text());
 
 const feed = createFeed({
   url: webSocketUrl,
-  dialect: 'coinbase',
+  dialect: coinbaseDialect(),
   credential: key,
-  WebSocket: NodeWebSocket as unknown as SocketConstructor,
+  WebSocket: NodeWebSocket,
   signal: stop.signal,
 });
 const book = feed.orderBook('ETH-USD');

@@ -6,7 +6,7 @@
  *     npx tsx examples/market-maker.ts
  */
 import { randomUUID } from 'node:crypto';
-import { createFeed, type SocketConstructor } from '@countersign/client';
+import { coinbaseDialect, createFeed } from '@countersign/client';
 import { apiKeyFromFile, NodeWebSocket } from '@countersign/client/node';
 import { apiKeyFile, count, stop, url, webSocketUrl } from './settings.ts';
 
@@ -32,9 +32,9 @@ interface Quote {
 const key = await apiKeyFromFile(apiKeyFile);
 const feed = createFeed({
   url: webSocketUrl,
-  dialect: 'coinbase',
+  dialect: coinbaseDialect(),
   credential: key,
-  WebSocket: NodeWebSocket as unknown as SocketConstructor,
+  WebSocket: NodeWebSocket,
 });
 const quotes: Record<Order['side'], Quote | null> = { BUY: null, SELL: null };
 

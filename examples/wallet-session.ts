@@ -4,7 +4,7 @@
  *     npx tsx examples/wallet-session.ts
  */
 import { join } from 'node:path';
-import { createFeed, createWalletSession, type SocketConstructor } from '@countersign/client';
+import { createFeed, createWalletSession, ethgasDialect } from '@countersign/client';
 import { fileStore, NodeWebSocket } from '@countersign/client/node';
 import { count, dataDir, stop, url, walletKey, webSocketUrl } from './settings.ts';
 
@@ -21,9 +21,9 @@ console.log(await answer.text());
 
 const feed = createFeed({
   url: webSocketUrl,
-  dialect: 'ethgas',
+  dialect: ethgasDialect(),
   credential: session,
-  WebSocket: NodeWebSocket as unknown as SocketConstructor,
+  WebSocket: NodeWebSocket,
   signal: stop.signal,
 });
 let shown = 0;

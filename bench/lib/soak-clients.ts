@@ -1,6 +1,8 @@
 /** Clients of a soak, each with an oracle: what it was given against what was published. */
 import {
+  coinbaseDialect,
   createFeed,
+  ethgasDialect,
   type Feed,
   type FeedUpdate,
   type OrderBook,
@@ -72,6 +74,9 @@ const count = (errors: Map<string, number>, error: Error) => {
   errors.set(name, (errors.get(name) ?? 0) + 1);
 };
 
+const wordsOf = (dialect: 'ethgas' | 'coinbase') =>
+  dialect === 'ethgas' ? ethgasDialect() : coinbaseDialect();
+
 export function webSocketClient(
   name: string,
   dialect: 'ethgas' | 'coinbase',
@@ -79,7 +84,12 @@ export function webSocketClient(
   session: WalletSession,
   { tally, truth, onOver }: Surroundings,
 ): SoakClient {
-  const feed: Feed = createFeed({ url, dialect, credential: session, WebSocket: NodeWebSocket });
+  const feed: Feed = createFeed({
+    url,
+    dialect: wordsOf(dialect),
+    credential: session,
+    WebSocket: NodeWebSocket,
+  });
   const newest = new Map<string, number>();
   feed.on('error', ({ error }) => count(tally.errors, error));
   feed.on('ended', ({ error }) => {

@@ -1,5 +1,6 @@
 /** A sign-in page: the wallet signs once, tabs share the session, a live price needs no sign-in at all. */
 import {
+  coinbaseDialect,
   createFeed,
   createWalletSession,
   type Eip1193Provider,
@@ -49,7 +50,7 @@ signOut.addEventListener('click', () => void session.logout());
 // A session from before a reload, or from another tab, goes on by itself.
 session.accessToken().then(show, show);
 
-const feed = createFeed({ url: `${location.origin.replace(/^http/, 'ws')}/ws`, dialect: 'coinbase' });
+const feed = createFeed({ url: `${location.origin.replace(/^http/, 'ws')}/ws`, dialect: coinbaseDialect() });
 const book = feed.orderBook('ETH-USD');
 book.on('change', () => {
   price.textContent = `ETH-USD ${book.bestBid?.price ?? ''} / ${book.bestAsk?.price ?? ''}`;

@@ -21,6 +21,9 @@ export {
   UsageError,
 } from './errors.ts';
 export type { Listenable, Unsubscribe } from './events.ts';
+export { type CoinbaseDialectOptions, coinbaseDialect } from './feed/coinbase-dialect.ts';
+export type { FeedDialect } from './feed/dialect.ts';
+export { ethgasDialect } from './feed/ethgas-dialect.ts';
 export {
   createFeed,
   type Feed,

@@ -29,7 +29,6 @@ export { ERRORS, type ErrorBody, type ErrorCode, type ErrorRow, errorBody, Refus
 export {
   ETHGAS_ACTIONS,
   ETHGAS_CHANNELS,
-  ETHGAS_QUERIES,
   type EthgasArg,
   type EthgasBook,
   type EthgasChannelRow,
@@ -39,11 +38,11 @@ export {
   type EthgasEvent,
   type EthgasOpRequest,
   type EthgasPush,
-  type EthgasQueryRow,
   MARKET_TYPES,
   type MarketType,
   type WirePosition,
 } from './ethgas.ts';
+export { ETHGAS_QUERIES, type EthgasQueryRow } from './ethgas-queries.ts';
 export { ACCESS_NOTICES } from './notices.ts';
 export {
   type AccessTokenObject,

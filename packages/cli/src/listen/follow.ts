@@ -2,7 +2,9 @@
 import {
   CountersignError,
   type Credential,
+  coinbaseDialect,
   createFeed,
+  ethgasDialect,
   type Feed,
   type FeedUpdate,
 } from '@countersign/client';
@@ -73,8 +75,8 @@ export async function withFeed(
   let everOpen = false;
   const feed = createFeed({
     url,
-    dialect: options.subscriptions[0]?.dialect ?? 'ethgas',
-    sequence,
+    dialect:
+      options.subscriptions[0]?.dialect === 'coinbase' ? coinbaseDialect({ sequence }) : ethgasDialect(),
     ...(credential === null ? {} : { credential }),
     WebSocket: socketClass((one) => {
       mishap = one;

@@ -11,6 +11,8 @@ import type { Place } from './tracker.ts';
 /** The service takes 30 level2 products on a connection (wire facts, coinbase 2). */
 export const LEVEL2_PER_CONNECTION = 30;
 const PRODUCTS_PER_MESSAGE = 200;
+/** Messages per second that the live service takes (wire facts, coinbase 2). */
+const LIVE_SERVICE_RATE = 8;
 
 const LOGS: ReadonlySet<string> = new Set(['market_trades', 'user']);
 
@@ -38,16 +40,20 @@ const byWireName = new Map(
 export interface CoinbaseDialectOptions {
   /**
    * What `sequence_num` counts. `stream`: a channel's publications for a product, as the gateway does by default, with
-   * positions to recover from. `connection`: every frame, as the live service does; then a gap concerns every stream.
+   * positions to recover from. `connection`: every frame, as the live service does; then a lost frame makes every
+   * stream of its connection begin anew. Default `stream`.
    */
-  sequence: 'stream' | 'connection';
-  /** Products that end in `-USDC` and are not another word for the `-USD` product. */
-  usdcProducts: readonly string[];
+  sequence?: 'stream' | 'connection';
+  /** Products that end in `-USDC` and are not another word for `-USD`. Default USDT-USDC, EURC-USDC. */
+  usdcProducts?: readonly string[];
 }
 
-export function createCoinbaseDialect({ sequence, usdcProducts }: CoinbaseDialectOptions): FeedDialect {
+/** For the option `dialect` of a feed. One may serve any number of feeds. */
+export function coinbaseDialect(options: CoinbaseDialectOptions = {}): FeedDialect {
+  const { sequence = 'stream', usdcProducts = ['USDT-USDC', 'EURC-USDC'] } = options;
   const own = new Set(usdcProducts);
   const perStream = sequence === 'stream';
+  const keyOf = (word: string) => (word.endsWith('-USDC') && !own.has(word) ? word.slice(0, -1) : word);
 
   const request = (
     type: string,
@@ -86,8 +92,9 @@ export function createCoinbaseDialect({ sequence, usdcProducts }: CoinbaseDialec
   }
 
   return {
-    name: 'coinbase',
     channels: byName,
+    requestsPerSecond: perStream ? 50 : LIVE_SERVICE_RATE,
+    heartbeats: 'heartbeats',
     // Answers and errors carry nothing of the request: one at a time, or they could not be told apart.
     concurrency: 1,
     batch: PRODUCTS_PER_MESSAGE,
@@ -104,6 +111,7 @@ export function createCoinbaseDialect({ sequence, usdcProducts }: CoinbaseDialec
       return request('subscribe', wishes, token, perStream ? recover : null);
     },
     unsubscribe: (wishes, _id, token) => request('unsubscribe', wishes, token, null),
+    subject: () => '',
     // Subscribed to anyway, and repeating it only repeats the answer.
     probe: () => '{"type":"subscribe","channel":"heartbeats"}',
 
@@ -136,7 +144,11 @@ export function createCoinbaseDialect({ sequence, usdcProducts }: CoinbaseDialec
       return { kind: 'data', frames, count };
     },
     guessKey: () => null,
-    key: (word) => (word.endsWith('-USDC') && !own.has(word) ? word.slice(0, -1) : word),
+    key: keyOf,
+    book(word) {
+      const product = keyOf(word);
+      return { channel: 'level2', key: product, product, only: product };
+    },
     levels: levelsOf,
 
     mergeBooks(older, newer) {

@@ -43,9 +43,23 @@ export type Incoming =
   /** A sign of life, or something that is not for us. */
   | { readonly kind: 'other' };
 
+/** Which stream has the order book of a product. */
+export interface BookPlace {
+  readonly channel: string;
+  readonly key: string;
+  /** As updates name it. */
+  readonly product: string;
+  /** The product, where the stream has one book; null where it has one for each item. */
+  readonly only: string | null;
+}
+
+/** The words of a venue. A feed knows one of them, so that a page loads no other. */
 export interface FeedDialect {
-  readonly name: 'ethgas' | 'coinbase';
   readonly channels: ReadonlyMap<string, ChannelInfo>;
+  /** Messages per second and connection, unless a feed is told otherwise. */
+  readonly requestsPerSecond: number;
+  /** A channel whose frames come at short intervals as long as the server lives; null if there is none. */
+  readonly heartbeats: string | null;
   /** Requests that may be under way at once, and subscriptions in one of them. */
   readonly concurrency: number;
   readonly batch: number;
@@ -54,6 +68,8 @@ export interface FeedDialect {
   login: ((token: string, id: number) => string) | null;
   subscribe(wishes: readonly Wish[], id: number, token: string | null): string;
   unsubscribe(wishes: readonly Wish[], id: number, token: string | null): string;
+  /** What answers repeat of a request, to tell it from others; '' where they repeat nothing. */
+  subject(wish: Wish): string;
   /** A message that any server answers, to see whether one is there. */
   probe(): string;
   read(text: string): Incoming;
@@ -61,6 +77,7 @@ export interface FeedDialect {
   guessKey(frame: Frame): string | null;
   /** The key that a user's word for it stands for. */
   key(word: string): string;
+  book(product: string, market: string | undefined): BookPlace;
   /** Levels in the data of a book's update; null if it is none. */
   levels(data: unknown): LevelChange[] | null;
   /** One update that says what two in a row say. */

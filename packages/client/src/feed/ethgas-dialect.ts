@@ -1,11 +1,12 @@
 /** The words of the ETHGas WebSocket in its `op` form, as the service documents them and the gateway speaks them. */
-import { ERRORS, ETHGAS_CHANNELS } from '@countersign/protocol';
+import { ETHGAS_CHANNELS } from '@countersign/protocol';
 import type { LevelChange } from '../books/book.ts';
 import type { ChannelInfo } from './channel.ts';
 import type { Answer, FeedDialect, Incoming, Wish } from './dialect.ts';
 import type { Frame } from './frame.ts';
+import { marketOf } from './market-of.ts';
 import { asText, asWhole, isObject, type JsonObject, readObject, readPosition } from './read-json.ts';
-import { refusal } from './refusal.ts';
+import { REFUSALS, refusal } from './refusal.ts';
 import type { About } from './requests.ts';
 import type { Place } from './tracker.ts';
 
@@ -35,16 +36,10 @@ const channels = new Map<string, ChannelInfo>(
   ]),
 );
 
-/** The market of an instrument, by its name (wire facts 4.1). */
-export const marketOf = (instrument: string): string =>
-  instrument.startsWith('ETH-WB-') ? 'wholeBlock' : 'inclusionPreconf';
-
 const COMMANDS: ReadonlySet<string> = new Set(['login', 'subscribe', 'unsubscribe', 'query']);
 
 /** Of a request and of the `arg` that an answer repeats. */
 const subject = (channel: unknown, market: unknown): string => `${String(channel)}/${String(market ?? '')}`;
-
-export const ethgasSubject = ({ channel, key }: Wish): string => subject(channel.name, key);
 
 function argOf({ channel, key, extra }: Wish): Record<string, unknown> {
   return { ...extra, channel: channel.name, ...(channel.keyedBy === 'market' ? { marketType: key } : {}) };
@@ -94,14 +89,14 @@ function errorOf({ code, msg }: JsonObject) {
   switch (code) {
     case 1000:
     case 401:
-      return refusal(said === ERRORS.token_expired.message ? 'token_expired' : 'unauthorized', said);
+      return refusal(said === REFUSALS.token_expired[3] ? 'token_expired' : 'unauthorized', said);
     case 2:
     case 403:
       return refusal('forbidden', said);
     case 1003:
     case 429:
       return refusal(
-        said === ERRORS.too_many_subscriptions.message ? 'too_many_subscriptions' : 'rate_limited',
+        said === REFUSALS.too_many_subscriptions[3] ? 'too_many_subscriptions' : 'rate_limited',
         said,
       );
     case 1004:
@@ -136,10 +131,12 @@ function readPush(channel: string, message: JsonObject, raw: string): Incoming {
   return { kind: 'data', frames: [frame], count: null };
 }
 
-export function createEthgasDialect(): FeedDialect {
+/** For the option `dialect` of a feed. One may serve any number of feeds. */
+export function ethgasDialect(): FeedDialect {
   return {
-    name: 'ethgas',
     channels,
+    requestsPerSecond: 50,
+    heartbeats: null,
     concurrency: 32,
     batch: 1,
     openingFirst: false,
@@ -152,6 +149,7 @@ export function createEthgasDialect(): FeedDialect {
       return request('subscribe', wish, id, channel.perAccount ? Object.fromEntries(since) : since.get(''));
     },
     unsubscribe: (wishes, id) => request('unsubscribe', wishes[0]!, id, undefined),
+    subject: ({ channel, key }) => subject(channel.name, key),
     probe: () => 'ping',
 
     read(text) {
@@ -168,6 +166,12 @@ export function createEthgasDialect(): FeedDialect {
       return item == null ? null : marketOf(item);
     },
     key: (word) => word,
+    book: (product, market) => ({
+      channel: 'orderBookUpdate',
+      key: market ?? marketOf(product),
+      product,
+      only: null,
+    }),
 
     levels(data) {
       if (!isObject(data) || !Array.isArray(data.a) || !Array.isArray(data.b)) return null;

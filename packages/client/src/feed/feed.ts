@@ -11,9 +11,7 @@ import { randomFraction } from '../random.ts';
 import type { LinkState } from '../transport/link.ts';
 import { checkUrl, type SocketConstructor, socketConstructor } from '../transport/socket.ts';
 import type { ChannelInfo } from './channel.ts';
-import { createCoinbaseDialect } from './coinbase-dialect.ts';
 import type { FeedDialect } from './dialect.ts';
-import { createEthgasDialect, marketOf } from './ethgas-dialect.ts';
 import { Lane } from './lane.ts';
 import { Streams, type SubscribeOptions } from './streams.ts';
 import type { Subscription } from './subscription.ts';
@@ -22,18 +20,12 @@ import type { FeedUpdate, ResyncReason } from './update.ts';
 export interface FeedOptions {
   /** `ws:` or `wss:`, without user name and password. */
   url: string;
-  dialect: 'ethgas' | 'coinbase';
+  /** `ethgasDialect()` or `coinbaseDialect()`. */
+  dialect: FeedDialect;
   /** For private channels: a wallet session, an API key. */
   credential?: Credential;
   /** Default: the platform's. Node 20 has none: take `NodeWebSocket` of `@countersign/client/node`. */
   WebSocket?: SocketConstructor;
-  /**
-   * coinbase: what `sequence_num` counts. `stream` as the gateway does by default, `connection` as the live service.
-   * Default `stream`. With `connection`, a lost frame makes every stream of its connection begin anew.
-   */
-  sequence?: 'stream' | 'connection';
-  /** coinbase: products that end in `-USDC` and are not another word for `-USD`. Default USDT-USDC, EURC-USDC. */
-  usdcProducts?: readonly string[];
   /** Milliseconds for the opening handshake. Default 10,000. */
   connectTimeout?: number;
   /** Milliseconds for the answer to a request. Default 10,000. */
@@ -44,7 +36,7 @@ export interface FeedOptions {
   stableAfter?: number;
   /** Attempts in a row without such a connection, after which the feed ends with `unreachable`. Default: no limit. */
   maxAttempts?: number;
-  /** Requests per second and connection. Default 50; 8 for the live service, which allows that many (wire facts). */
+  /** Requests per second and connection. Default 50; 8 where `sequence` is `connection`, as the live service allows. */
   requestsPerSecond?: number;
   /** Ends the feed as `close` does. */
   signal?: AbortSignal;
@@ -122,18 +114,16 @@ export interface Feed extends Listenable<FeedEvents> {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-const LIVE_SERVICE_RATE = 8;
-const RATE = 50;
-
 /** @throws UsageError `invalid_option` */
 export function createFeed(options: FeedOptions): Feed {
   const url = checkUrl(options.url);
   const WebSocket = socketConstructor(options.WebSocket);
   const clock = options.clock ?? systemClock;
   const random = options.random ?? randomFraction;
-  const dialect = dialectOf(options);
-  const fallbackRate =
-    dialect.name === 'coinbase' && options.sequence === 'connection' ? LIVE_SERVICE_RATE : RATE;
+  const { dialect } = options;
+  if (typeof (dialect as unknown) === 'string') {
+    throw new UsageError('invalid_option', 'dialect: ethgasDialect() or coinbaseDialect().');
+  }
   const events = createEmitter<FeedEvents>();
   const lanes: Lane[] = [];
   const counts = { logins: 0, requests: 0, gaps: 0, duplicates: 0, recovered: 0, lost: 0 };
@@ -154,7 +144,7 @@ export function createFeed(options: FeedOptions): Feed {
       heartbeatTimeout: options.heartbeatTimeout ?? 4000,
       stableAfter: options.stableAfter ?? 60_000,
       maxAttempts: options.maxAttempts ?? Number.POSITIVE_INFINITY,
-      rate: options.requestsPerSecond ?? fallbackRate,
+      rate: options.requestsPerSecond ?? dialect.requestsPerSecond,
       observe: {
         state: (state) => events.emit('state', { lane: index, state }),
         login() {
@@ -235,11 +225,7 @@ export function createFeed(options: FeedOptions): Feed {
     subscribe: streams.subscribe.bind(streams) as Feed['subscribe'],
 
     orderBook(product, { market } = {}) {
-      if (dialect.name === 'coinbase') {
-        const key = dialect.key(product);
-        return streams.orderBook('level2', key, key, key);
-      }
-      return streams.orderBook('orderBookUpdate', market ?? marketOf(product), product, null);
+      return streams.orderBook(dialect.book(product, market));
     },
 
     open() {
@@ -260,12 +246,6 @@ export function createFeed(options: FeedOptions): Feed {
     [Symbol.asyncDispose]: close,
   };
   return feed;
-}
-
-function dialectOf({ dialect, sequence = 'stream', usdcProducts }: FeedOptions): FeedDialect {
-  if (dialect === 'ethgas') return createEthgasDialect();
-  if (dialect !== 'coinbase') throw new UsageError('invalid_option', 'dialect is "ethgas" or "coinbase".');
-  return createCoinbaseDialect({ sequence, usdcProducts: usdcProducts ?? ['USDT-USDC', 'EURC-USDC'] });
 }
 
 async function* statesOf(main: Lane, events: Listenable<FeedEvents>): AsyncGenerator<LinkState, void> {

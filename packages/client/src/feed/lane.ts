@@ -6,7 +6,6 @@ import { type Drop, Link, type LinkState } from '../transport/link.ts';
 import type { SocketConstructor } from '../transport/socket.ts';
 import type { Answer, FeedDialect, Wish } from './dialect.ts';
 import { Entry, type EntryObserver, type Sink } from './entry.ts';
-import { ethgasSubject } from './ethgas-dialect.ts';
 import type { Frame } from './frame.ts';
 import { type Joined, Reconciler, type Wire } from './reconciler.ts';
 import { refusal } from './refusal.ts';
@@ -88,7 +87,7 @@ export class Lane implements Wire {
     this.#reconciler = new Reconciler({ clock, wire: this, concurrency, batch, openingFirst });
     this.#signIn = this.#createSignIn(credential);
     if (credential !== null) this.#unlisten.push(credential.onEnded((error) => this.#ended(error)));
-    if (dialect.name === 'coinbase') this.#watchHeartbeats();
+    if (dialect.heartbeats !== null) this.#watchHeartbeats(dialect.heartbeats);
   }
 
   get state(): LinkState {
@@ -196,7 +195,7 @@ export class Lane implements Wire {
     const first = entries[0]!;
     const inside = dialect.login === null && first.channel.private && credential !== null;
     const token = inside ? (await credential.webSocketLogin()).token : null;
-    const subject = dialect.name === 'ethgas' ? ethgasSubject(first) : '';
+    const subject = dialect.subject(first);
     try {
       return await this.#requests.ask({ command, subject }, (id) => dialect[command](entries, id, token));
     } catch (error) {
@@ -335,8 +334,8 @@ export class Lane implements Wire {
   }
 
   /** First of all, within the five seconds that the service grants; from the first beat on silence is death. */
-  #watchHeartbeats(): void {
-    const channel = this.#options.dialect.channels.get('heartbeats');
+  #watchHeartbeats(name: string): void {
+    const channel = this.#options.dialect.channels.get(name);
     if (channel === undefined) return;
     this.#heartbeats = {
       deliver: () => this.#link.expectWithin(this.#options.heartbeatTimeout),

@@ -4,6 +4,7 @@ import { BookStream, type OrderBook } from '../books/order-book.ts';
 import { type CountersignError, UsageError } from '../errors.ts';
 import { createEmitter } from '../events.ts';
 import type { ChannelInfo } from './channel.ts';
+import type { BookPlace } from './dialect.ts';
 import type { Entry, Sink } from './entry.ts';
 import { type Backpressure, QueuedSubscription, type Subscription } from './subscription.ts';
 import type { FeedUpdate, Position } from './update.ts';
@@ -88,13 +89,10 @@ export class Streams {
     return subscription;
   }
 
-  /**
-   * @param only the product, where the stream has one book; null where it has one for each item
-   * @throws UsageError
-   */
-  orderBook(channelName: string, key: string, product: string, only: string | null): OrderBook {
+  /** @throws UsageError */
+  orderBook({ channel, key, product, only }: BookPlace): OrderBook {
     this.check();
-    const place = this.#options.join(this.channel(channelName), key, {});
+    const place = this.#options.join(this.channel(channel), key, {});
     const { entry } = place;
     const known = this.#books.get(entry);
     if (known !== undefined && !known.ended) return known.view(product);

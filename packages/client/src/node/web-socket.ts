@@ -21,5 +21,4 @@ class Socket extends WebSocket {
 }
 
 /** For the option `WebSocket` of a feed. Takes messages of up to 16 MiB: a large book is one. */
-// The types of `ws` name their own events; what is used of them is what browsers have.
-export const NodeWebSocket = Socket as unknown as SocketConstructor;
+export const NodeWebSocket: SocketConstructor = Socket;

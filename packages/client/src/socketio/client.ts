@@ -10,8 +10,8 @@ import type { Credential } from '../credential.ts';
 import { ConnectionError, CountersignError, UsageError } from '../errors.ts';
 import { createEmitter, type Listenable } from '../events.ts';
 import { Entry } from '../feed/entry.ts';
-import { marketOf } from '../feed/ethgas-dialect.ts';
 import type { Frame } from '../feed/frame.ts';
+import { marketOf } from '../feed/market-of.ts';
 import { asText, asWhole, isObject, type JsonObject, readPosition } from '../feed/read-json.ts';
 import { type Joined, Reconciler } from '../feed/reconciler.ts';
 import { Streams, type SubscribeOptions } from '../feed/streams.ts';
@@ -373,9 +373,10 @@ export function createSocketClient(options: SocketClientOptions): SocketClient {
     subscribe: streams.subscribe.bind(streams) as SocketClient['subscribe'],
     orderBook(product, { market } = {}) {
       if (market === undefined && !/^ETH-(?:PC|WB)-/.test(product)) {
-        return streams.orderBook('level2', product, product, product);
+        return streams.orderBook({ channel: 'level2', key: product, product, only: product });
       }
-      return streams.orderBook('orderBookUpdate', market ?? marketOf(product), product, null);
+      const key = market ?? marketOf(product);
+      return streams.orderBook({ channel: 'orderBookUpdate', key, product, only: null });
     },
     close,
     [Symbol.asyncDispose]: close,

@@ -192,13 +192,13 @@ export class Link {
       this.#set({ status: 'open', attempt: this.#attempt });
       if (this.#state.status === 'open') this.#options.onOpen();
     };
-    socket.onmessage = ({ data }) => {
+    socket.onmessage = ({ data }: { data: unknown }) => {
       this.#watch.touch();
       this.#options.onText(typeof data === 'string' ? data : decoder.decode(data as ArrayBuffer));
     };
     // Says nothing that the close does not say, and in browsers nothing at all.
     socket.onerror = () => {};
-    socket.onclose = ({ code, reason }) => {
+    socket.onclose = ({ code, reason }: { code: number; reason: string }) => {
       this.#detach();
       this.#lost(
         { why: opened ? 'closed' : 'refused', code, reason },

@@ -1,11 +1,14 @@
 /** What is needed of a WebSocket: the part of the browser's interface (WHATWG WebSockets) that is used here. */
 import { UsageError } from '../errors.ts';
 
+/** Listeners take `never`, so that every platform's own events fit: what is read of them is named where it is read. */
 export interface SocketLike {
   binaryType: string;
   onopen: ((event: never) => void) | null;
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code: number; reason: string }) => void) | null;
+  /** With `data`: text, or bytes as `binaryType` says. */
+  onmessage: ((event: never) => void) | null;
+  /** With `code` and `reason`. */
+  onclose: ((event: never) => void) | null;
   onerror: ((event: never) => void) | null;
   send(data: string): void;
   close(code?: number, reason?: string): void;

@@ -82,7 +82,7 @@ describe.skipIf(withoutChromium)('pages that nobody listed [needs chromium]', ()
   test('get no feed: the client says that it has none, and does not loop without a pause', async () => {
     const page = await openPage(await kit.context(), stranger.origin);
     const { code, connects } = await page.evaluate(async (url) => {
-      const feed = countersign.createFeed({ url, dialect: 'coinbase', maxAttempts: 2 });
+      const feed = countersign.createFeed({ url, dialect: countersign.coinbaseDialect(), maxAttempts: 2 });
       const book = feed.orderBook('ETH-USD');
       const error = await book.ready.catch((failure: unknown) => failure);
       return { code: (error as { code: string }).code, connects: feed.stats.connects };

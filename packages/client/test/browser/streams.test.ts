@@ -18,7 +18,11 @@ describe.skipIf(withoutChromium)('a feed in a page [needs chromium]', () => {
       signer: ethereum,
       store: countersign.localStorageStore(),
     });
-    globalThis.feed = countersign.createFeed({ url: url!, dialect: 'ethgas', credential: session });
+    globalThis.feed = countersign.createFeed({
+      url: url!,
+      dialect: countersign.ethgasDialect(),
+      credential: session,
+    });
     globalThis.seen = [];
     return session
       .login()
@@ -120,7 +124,7 @@ describe.skipIf(withoutChromium)('a feed in a page [needs chromium]', () => {
       ['ask', '4000.01', '0.00000001'],
     ]);
     await page.evaluate(async (url) => {
-      globalThis.feed = countersign.createFeed({ url, dialect: 'coinbase' });
+      globalThis.feed = countersign.createFeed({ url, dialect: countersign.coinbaseDialect() });
       const book = feed.orderBook('ETH-USD');
       Object.assign(globalThis, { book });
       await book.ready;
@@ -167,7 +171,11 @@ describe.skipIf(withoutChromium)('a feed in a page [needs chromium]', () => {
       async ([rest, url, file]) => {
         const key = await countersign.createApiKey({ key: file! });
         const answer = await key.fetch(`${rest}/api/v3/brokerage/key_permissions`);
-        globalThis.feed = countersign.createFeed({ url: url!, dialect: 'coinbase', credential: key });
+        globalThis.feed = countersign.createFeed({
+          url: url!,
+          dialect: countersign.coinbaseDialect(),
+          credential: key,
+        });
         globalThis.seen = [];
         await feed.subscribe({ channel: 'user', product: 'ETH-USD' }, (update) => void seen.push(update))
           .ready;

@@ -93,8 +93,9 @@ const cases: [string, string, number][] = [
   ['a wallet session', 'createWalletSession, localStorageStore', 12],
   ['an API key', 'createApiKey', 11],
   ['a handshake token', 'createHandshakeToken', 2],
-  ['a wallet session and a feed', 'createWalletSession, createFeed, presets', 28],
-  ['an API key and a feed', 'createApiKey, createFeed, presets', 27],
+  ['public streams', 'createFeed, coinbaseDialect', 16],
+  ['a wallet session and a feed', 'createWalletSession, createFeed, ethgasDialect, presets', 25],
+  ['an API key and a feed', 'createApiKey, createFeed, coinbaseDialect, presets', 25],
 ];
 
 describe('the browser bundle', () => {
@@ -117,8 +118,17 @@ describe('the browser bundle', () => {
     expect(first).toBeLessThan(12_000);
   });
 
+  test('with one dialect has nothing of the other', async () => {
+    const words = { ethgasDialect: 'accountOrderUpdate', coinbaseDialect: 'market_trades' };
+    for (const [dialect, word] of Object.entries(words)) {
+      const { text } = await bundle(`createFeed, ${dialect}`);
+      const others = Object.values(words).filter((other) => other !== word);
+      expect([text.includes(word), others.some((other) => text.includes(other))]).toEqual([true, false]);
+    }
+  });
+
   test('without a wallet has no WebAssembly and no Keccak', async () => {
-    const { text } = await bundle('createApiKey, createFeed');
+    const { text } = await bundle('createApiKey, createFeed, coinbaseDialect');
     expect([hasWebAssembly(text), hasKeccak(text)]).toEqual([false, false]);
   });
 });

@@ -6,11 +6,13 @@ import { Book as GatewayBook } from '../../../gateway/src/streams/book.ts';
 import {
   createFeed,
   createWalletSession,
+  ethgasDialect,
   type Feed,
   type FeedOptions,
   type FeedUpdate,
 } from '../../src/index.ts';
 import { NodeWebSocket } from '../../src/node.ts';
+import { dialectNamed } from '../support/feed-kit.ts';
 
 const config: ConfigInput = { sandbox: { faults: true }, tokens: { leeway: 1 } };
 let gateway: TestGateway;
@@ -49,7 +51,7 @@ describe.each([
       dialect === 'coinbase' ? { trades: [{ trade_id: String(n), product_id: own }] } : { i: String(n) };
     const publish = (n: number) => gateway.publish({ channel: what.channel, key: own, data: make(n) });
     await publish(0);
-    const feed = feedAt(`?faults=${HARSH}&seed=${seed}`, { dialect });
+    const feed = feedAt(`?faults=${HARSH}&seed=${seed}`, { dialect: dialectNamed(dialect) });
     const seen: FeedUpdate[] = [];
     const subscription = feed.subscribe(wanted, (update) => void seen.push(update));
     await subscription.ready;
@@ -102,7 +104,7 @@ describe.each([
         });
       };
       await publish(true);
-      const feed = feedAt(`?faults=${HARSH}&seed=${seed}`, { dialect });
+      const feed = feedAt(`?faults=${HARSH}&seed=${seed}`, { dialect: dialectNamed(dialect) });
       const book = feed.orderBook(product, dialect === 'ethgas' ? { market: key } : {});
       const wrong: unknown[] = [];
       let compared = 0;
@@ -125,7 +127,7 @@ describe.each([
 
 describe('a connection that the gateway', () => {
   test('closes again and again comes back each time', async () => {
-    const feed = feedAt('?faults=close:1012@0.2', { dialect: 'ethgas' });
+    const feed = feedAt('?faults=close:1012@0.2', { dialect: ethgasDialect() });
     const reasons: string[] = [];
     feed.subscribe({ channel: 'tickerUpdate', market: 'wholeBlock' }, (update) => {
       if (update.type === 'resync') reasons.push(update.reason);
@@ -136,7 +138,7 @@ describe('a connection that the gateway', () => {
   });
 
   test('revokes is not made again', async () => {
-    const feed = feedAt('?faults=revoke:0.2', { dialect: 'ethgas' });
+    const feed = feedAt('?faults=revoke:0.2', { dialect: ethgasDialect() });
     const subscription = feed.subscribe({ channel: 'tickerUpdate', market: 'wholeBlock' });
     await expect(
       (async () => {
@@ -153,7 +155,7 @@ describe('a connection that the gateway', () => {
       signer: '5'.padStart(64, '0'),
       chainId: 1,
     });
-    const feed = feedAt('?faults=expire:0.5', { dialect: 'ethgas', credential: session });
+    const feed = feedAt('?faults=expire:0.5', { dialect: ethgasDialect(), credential: session });
     const seen: FeedUpdate[] = [];
     const orders = { channel: 'accountTransactionUpdate', market: 'wholeBlock' };
     const subscription = feed.subscribe(orders, (update) => void seen.push(update));

@@ -1,8 +1,11 @@
 import { createFakeClock, type FakeClock } from '../../../testkit/src/fake-clock.ts';
 import {
   type Credential,
+  coinbaseDialect,
   createFeed,
+  ethgasDialect,
   type Feed,
+  type FeedDialect,
   type FeedOptions,
   type FeedUpdate,
   type InvalidReason,
@@ -10,6 +13,11 @@ import {
   type WebSocketLogin,
 } from '../../src/index.ts';
 import { FakeVenue, settle, type VenueOptions } from './fake-venue.ts';
+
+export const dialectNamed = (
+  name: 'ethgas' | 'coinbase',
+  sequence: 'stream' | 'connection' = 'stream',
+): FeedDialect => (name === 'ethgas' ? ethgasDialect() : coinbaseDialect({ sequence }));
 
 export interface Kit {
   venue: FakeVenue;
@@ -29,11 +37,10 @@ export function kit(
   venue.now = () => clock.monotonic();
   const feed = createFeed({
     url: 'ws://venue.test/ws',
-    dialect,
+    dialect: dialectNamed(dialect, venueOptions.connectionSequence ? 'connection' : 'stream'),
     WebSocket: venue.WebSocket,
     clock,
     random: () => 0.5,
-    ...(venueOptions.connectionSequence ? { sequence: 'connection' } : {}),
     ...feedOptions,
   });
   return {

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { createFeed, type LinkState } from '../../src/index.ts';
+import { createFeed, ethgasDialect, type LinkState } from '../../src/index.ts';
 import { NodeWebSocket } from '../../src/node.ts';
 
 const closers: (() => unknown)[] = [];
@@ -34,7 +34,7 @@ async function listen(
 
 test('an upgrade that is refused with Retry-After is not repeated sooner', async () => {
   const { url, upgrades } = await listen(1, '1');
-  const feed = createFeed({ url, dialect: 'ethgas', WebSocket: NodeWebSocket, random: () => 0 });
+  const feed = createFeed({ url, dialect: ethgasDialect(), WebSocket: NodeWebSocket, random: () => 0 });
   closers.push(() => feed.close());
   const states: LinkState[] = [];
   const opened = new Promise<void>((resolve) => {
@@ -53,7 +53,7 @@ test('an upgrade that is refused with Retry-After is not repeated sooner', async
 test('a port that nobody listens on is tried again and harms nobody', async () => {
   const feed = createFeed({
     url: 'ws://127.0.0.1:1',
-    dialect: 'ethgas',
+    dialect: ethgasDialect(),
     WebSocket: NodeWebSocket,
     maxAttempts: 2,
     random: () => 0,

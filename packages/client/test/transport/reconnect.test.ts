@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createFeed, UsageError } from '../../src/index.ts';
+import { createFeed, ethgasDialect, UsageError } from '../../src/index.ts';
 import { settle } from '../support/fake-venue.ts';
 import { collect, kit } from '../support/feed-kit.ts';
 
@@ -218,7 +218,7 @@ test.each(['http://venue.test', 'wss://user:secret@venue.test', 'venue'])(
   'the address %s is refused',
   (url) => {
     try {
-      createFeed({ url, dialect: 'ethgas', WebSocket: kit('ethgas').venue.WebSocket });
+      createFeed({ url, dialect: ethgasDialect(), WebSocket: kit('ethgas').venue.WebSocket });
       expect.unreachable();
     } catch (error) {
       expect(error).toBeInstanceOf(UsageError);
