@@ -7,7 +7,7 @@ import type { BudgetRule, Budgets } from '../../src/access/budget.ts';
 const RULE: BudgetRule = { limit: 10, window: 60, burst: null, reserve: 0 };
 
 /** Most weight admitted in any span of `length` milliseconds. */
-function mostWithin(length: number, admitted: readonly { at: number; weight: number }[]): number {
+export function mostWithin(length: number, admitted: readonly { at: number; weight: number }[]): number {
   let most = 0;
   for (const { at: end } of admitted) {
     let sum = 0;

@@ -18,6 +18,8 @@ export interface TestRedis {
   readonly server: RedisServer;
   /** @param now milliseconds since 1970 as Redis is to see it; @param run of the process */
   scripts(now: () => number, run?: () => string): Scripts;
+  /** Empties it, and lets it have remembered for a day. */
+  begin(): Promise<void>;
   flush(): Promise<void>;
   close(): Promise<void>;
 }
@@ -26,10 +28,12 @@ export async function openTestRedis(): Promise<TestRedis> {
   const server = await startRedis(redisBin as string);
   const client = createClient({ url: server.url() });
   await client.connect();
-  const begin = (at: number) =>
-    client.eval(LOOK, { keys: ['life'], arguments: [String(Math.floor(at)), 'one'] });
-  // It has remembered for a day.
-  await begin(Date.now() - 86_400_000);
+  async function begin(): Promise<void> {
+    await client.flushAll();
+    const dayAgo = String(Date.now() - 86_400_000);
+    await client.eval(LOOK, { keys: ['life'], arguments: [dayAgo, 'one'] });
+  }
+  await begin();
   return {
     server,
     scripts: (now, run = () => 'one') => ({
@@ -38,6 +42,7 @@ export async function openTestRedis(): Promise<TestRedis> {
         client.eval(BORROW, { keys: ['life', pool], arguments: [String(Math.floor(now())), run(), ...args] }),
       life: () => client.eval(LOOK, { keys: ['life'], arguments: [String(Math.floor(now())), run()] }),
     }),
+    begin,
     flush: async () => void (await client.flushAll()),
     async close() {
       client.destroy();
