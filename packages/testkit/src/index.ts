@@ -1,3 +1,10 @@
+export {
+  type Cluster,
+  type ClusterNode,
+  type ClusterOptions,
+  missingForCluster,
+  startCluster,
+} from './cluster.ts';
 export { type CuttingProxy, startCuttingProxy } from './cutting-proxy.ts';
 export { createFakeClock, type FakeClock } from './fake-clock.ts';
 export {
@@ -16,4 +23,17 @@ export {
 export { type LoggedIn, logIn, postForm } from './login.ts';
 export { findPostgres, type PostgresServer, startPostgres } from './postgres.ts';
 export { openRawWebSocket, type RawWebSocket } from './raw-websocket.ts';
+export {
+  findRedis,
+  type RedisSentinel,
+  type RedisServer,
+  type RedisSettings,
+  startRedis,
+  startRedisSentinel,
+} from './redis.ts';
+export {
+  type BalancedNode,
+  startTcpBalancer,
+  type TcpBalancer,
+} from './tcp-balancer.ts';
 export { createLoadWallets, type LoadWallet } from './wallet.ts';
