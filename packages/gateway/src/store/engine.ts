@@ -3,7 +3,7 @@
  * the database and are given the answers. One database runs them without waiting, inside a turn of the event
  * loop; another waits for a server at every step. What an operation means is written once.
  */
-import type { Compilable, Kysely, SelectQueryBuilder } from 'kysely';
+import type { Compilable, Kysely, RawBuilder, SelectQueryBuilder } from 'kysely';
 import type { Tables } from './schema.ts';
 import type { Change } from './store.ts';
 import { StoreError } from './store-error.ts';
@@ -58,6 +58,8 @@ export interface Lane {
 export interface Engine {
   /** Builds queries; it has no connection and runs nothing. */
   readonly build: Kysely<Tables>;
+  /** What gives the time of the server's clock in a query; null where there is no server. */
+  readonly time: RawBuilder<number> | null;
   /** Holds the rows that a query finds until the transaction ends, where others could write at the same time. */
   locking<D, T extends keyof D, Row>(query: SelectQueryBuilder<D, T, Row>): SelectQueryBuilder<D, T, Row>;
   /** Sees all that has been acknowledged. */

@@ -3,6 +3,7 @@
  * flags are 0 or 1, lists are JSON text: the types that all of them have in common.
  */
 import type { Generated } from 'kysely';
+import type { LeaseHolderRow, LeaseRow, NodeRow } from './lease-rows.ts';
 
 export interface Tables {
   challenges: ChallengeRow;
@@ -16,6 +17,10 @@ export interface Tables {
   api_keys: ApiKeyRow;
   handshake_tokens: HandshakeTokenRow;
   audit: AuditRow;
+  nodes: NodeRow;
+  leases: LeaseRow;
+  lease_holders: LeaseHolderRow;
+  lease_sequence: { id: number; value: number };
   probe: { id: number; writes: number };
 }
 

@@ -5,6 +5,8 @@ import { auditOn } from './tables/audit.ts';
 import { challengesOn } from './tables/challenges.ts';
 import { changesOn } from './tables/changes.ts';
 import { handshakeTokensOn } from './tables/handshake-tokens.ts';
+import { leasesOn } from './tables/leases.ts';
+import { nodesOn } from './tables/nodes.ts';
 import { probeOn } from './tables/probe.ts';
 import { sessionsOn } from './tables/sessions.ts';
 import { signingKeysOn } from './tables/signing-keys.ts';
@@ -26,6 +28,8 @@ export function storeOn(
     apiKeys: apiKeysOn(engine),
     handshakeTokens: handshakeTokensOn(engine),
     audit: auditOn(engine),
+    nodes: nodesOn(engine),
+    leases: leasesOn(engine),
     sweep: sweepOn(engine),
     probe: probeOn(engine, clock),
     close,

@@ -11,6 +11,8 @@
 import type { Account } from '../session/principal.ts';
 import type { AuditAnchor, AuditReport } from './audit-check.ts';
 import type { HandshakeTokenStore } from './handshake-tokens.ts';
+import type { LeaseStore } from './leases.ts';
+import type { NodeStore } from './nodes.ts';
 
 export interface Store {
   readonly challenges: ChallengeStore;
@@ -21,6 +23,8 @@ export interface Store {
   readonly apiKeys: ApiKeyStore;
   readonly handshakeTokens: HandshakeTokenStore;
   readonly audit: AuditLog;
+  readonly nodes: NodeStore;
+  readonly leases: LeaseStore;
   /**
    * Forgets sessions that ended, by revocation or by time, more than `keepMs` before `now`, with their refresh
    * tokens; challenges, changes and the audit log stay. One bounded step: removes at most `limit` rows. Call it

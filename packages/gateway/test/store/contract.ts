@@ -7,6 +7,7 @@ import type { Store } from '../../src/store/store.ts';
 import { challengeContract } from './contract/challenges.ts';
 import { handshakeTokenContract } from './contract/handshake-tokens.ts';
 import { keyContract } from './contract/keys.ts';
+import { leaseContract } from './contract/leases.ts';
 import { logContract } from './contract/logs.ts';
 import { rotationContract } from './contract/rotation.ts';
 import { rotationModelContract } from './contract/rotation-model.ts';
@@ -56,6 +57,7 @@ export function storeContract(name: string, makePlace: () => Promise<StorePlace>
     rotationModelContract(under);
     keyContract(under);
     handshakeTokenContract(under);
+    leaseContract(under);
     logContract(under);
   });
 }

@@ -7,6 +7,7 @@ import { inspect } from 'node:util';
 import { findPostgres, type PostgresServer, startPostgres } from '@countersign/testkit';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { migratePostgres, openPostgresStore } from '../../src/store/postgres.ts';
+import type { Store } from '../../src/store/store.ts';
 import { StoreError } from '../../src/store/store-error.ts';
 import { challenge, digest, newUser, openSession, signingKey, wide } from './samples.ts';
 
@@ -62,6 +63,7 @@ describe.skipIf(bin === null)('the PostgreSQL server [needs postgresql]', () => 
     it('can be reached through its unix socket', async () => {
       const url = `postgres://countersign@:${server.port}/${database}?host=${server.socketDir}`;
       const store = await openPostgresStore({ url });
+      await useLeases(store);
       expect(await store.probe()).toBeGreaterThan(0);
       await store.close();
     });
@@ -182,7 +184,8 @@ describe.skipIf(bin === null)('the PostgreSQL server [needs postgresql]', () => 
       const all = tables();
       expect(all).toContain('handshake_tokens');
       await migratePostgres(server.url(database), '0002-sweep');
-      expect(tables()).toEqual(all.filter((name) => name !== 'handshake_tokens'));
+      const later = ['handshake_tokens', 'lease_holders', 'lease_sequence', 'leases', 'nodes'];
+      expect(tables()).toEqual(all.filter((name) => !later.includes(name)));
       await migratePostgres(server.url(database), null);
       expect(tables()).toEqual([]);
       await (await openPostgresStore({ url: server.url(database) })).close();
@@ -275,6 +278,7 @@ describe.skipIf(bin === null)('the PostgreSQL server [needs postgresql]', () => 
         'select * from challenges',
         'select wrapped from signing_keys',
         'select digest from handshake_tokens',
+        'select data from leases',
         "update users set tier = 'pro'",
         'delete from sessions',
         "insert into audit values (1, 1, '', '', '', null, '', '')",
@@ -331,3 +335,21 @@ describe.skipIf(bin === null)('the PostgreSQL server [needs postgresql]', () => 
     await Promise.all(stores.map((store) => store.close()));
   });
 });
+
+/** Every kind of write to nodes and leases once. */
+async function useLeases({ nodes, leases }: Store): Promise<void> {
+  const node = { id: 'n', address: '', version: '', startedAt: 1, seenAt: 1, position: 0, settledAt: 1 };
+  await nodes.join({ ...node, leasePosition: 0 });
+  await nodes.beat('n', 2, 0);
+  const lease = { id: 'l', kind: 'user', subject: '1', seconds: 5, data: '', eventId: 'e' } as const;
+  const { lease: armed } = await leases.arm(lease, 1);
+  const presence = { node: 'n', leasePosition: armed.sequence, settledAt: 9_000 };
+  await leases.present({ ...presence, hold: [armed], release: [] });
+  await leases.present({ ...presence, hold: [], release: [{ ...armed, at: 2 }] });
+  expect(await leases.expire(9_000, 1_000, 10)).toHaveLength(1);
+  expect(await leases.claim(9_000, 10_000, 10)).toHaveLength(1);
+  await leases.remove('l', 9_000);
+  expect(await leases.sweep(10_000, 10)).toBe(1);
+  await nodes.leave('n', 9_000);
+  expect(await nodes.time()).toBeGreaterThan(1_000_000_000_000);
+}

@@ -1,6 +1,13 @@
 /** Runs the operations of the store on PostgreSQL, with bounded queues, waits and attempts. */
 import { setTimeout } from 'node:timers/promises';
-import { DummyDriver, Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely';
+import {
+  DummyDriver,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  sql,
+} from 'kysely';
 import type { Engine, Lane, Op } from '../engine.ts';
 import type { Tables } from '../schema.ts';
 import { StoreError } from '../store-error.ts';
@@ -41,6 +48,7 @@ interface Write {
 
 export class PostgresEngine implements Engine {
   readonly build = build;
+  readonly time = sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`;
   readonly #pool: Pool;
   readonly #lanes: Lanes<Write>;
   readonly #patience: number;

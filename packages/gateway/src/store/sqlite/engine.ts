@@ -52,6 +52,7 @@ export function sqliteEngine(db: Database.Database, commits: GroupCommit): Engin
 
   return {
     build,
+    time: null,
     locking: (query) => query,
     read: (operation) => commits.read(() => drive(operation())),
     write: (operation) => commits.write(() => drive(operation())),
