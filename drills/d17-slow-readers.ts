@@ -42,7 +42,7 @@ export async function d17(): Promise<boolean> {
     await pause(500);
     for (const reader of slow) reader.pause();
     const during = await phase(gateway, healthy, DURING);
-    const cut = await gateway.metric('countersign_client_disconnects_total');
+    const cut = await gateway.metric('countersign_connections_closed_total');
     const lost = healthy.filter(({ closed }) => closed).length;
     const growth = Math.max(...during.residentMb) - Math.max(...before.residentMb);
     const ratio = during.p99 / before.p99;
@@ -93,7 +93,7 @@ async function phase(gateway: DrillGateway, readers: readonly RawWebSocket[], du
   const cutAt: number[] = [];
   const watch = setInterval(() => {
     residentMb.push(gateway.resident());
-    gateway.metric('countersign_client_disconnects_total').then(
+    gateway.metric('countersign_connections_closed_total').then(
       (cut) => {
         while (cutAt.length < cut) cutAt.push((performance.now() - begun) / 1000);
       },

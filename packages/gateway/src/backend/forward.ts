@@ -73,7 +73,18 @@ export interface ForwarderOptions {
   /** Failed calls in a row after which a service is left alone, and for how long. Default 20 and 1000. */
   breaker?: { failures: number; pauseMs: number };
   /** Told once per call. `outcome`: an HTTP status class such as `2xx`, or the code of the refusal. */
-  observe?: (call: { kind: 'query' | 'event' | 'rest'; outcome: string; seconds: number }) => void;
+  observe?: (call: {
+    /** Host and port. */
+    service: string;
+    kind: 'query' | 'event' | 'rest';
+    outcome: string;
+    seconds: number;
+  }) => void;
+  /** Does a call inside a span; `headers` then says which trace it belongs to, name and value in turn. */
+  tracing?: {
+    span<T>(call: { service: string; kind: string; method: string }, work: () => T): T;
+    headers(): string[];
+  };
   /** Told when a service is left alone, tried again, or back. `service`: its host and port. */
   circuit?: (service: string, state: BreakerState) => void;
 }
@@ -96,6 +107,7 @@ interface Sending {
 export function createForwarder(options: ForwarderOptions): Forwarder {
   const { clock, routes, breaker = { failures: 20, pauseMs: 1000 } } = options;
   const upstreams = new Map<string, Upstream>();
+  const ownService = new URL(options.baseUrl).host;
   let closed = false;
 
   function upstream(route: Route | undefined): Upstream {
@@ -118,6 +130,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     if (contentType !== null) headers.push('content-type', contentType);
     if (requestId !== undefined) headers.push('x-request-id', requestId);
     if (principal !== null) headers.push('x-countersign-identity', options.signIdentity(principal));
+    if (options.tracing !== undefined) headers.push(...options.tracing.headers());
     return {
       method,
       target: query === '' ? path : `${path}?${query}`,
@@ -129,26 +142,29 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   }
 
   async function observed<T extends { status: number }>(
-    kind: Sending['kind'],
+    { kind, method, route }: Sending,
     work: () => Promise<T>,
   ): Promise<T> {
     if (closed) throw new Refusal('unavailable', 'the forwarder is closed');
+    const service = route === undefined ? ownService : new URL(route.to.url ?? options.baseUrl).host;
     const started = clock.monotonic();
     let outcome = 'unavailable';
     try {
-      const answer = await work();
+      const answer = await (options.tracing === undefined
+        ? work()
+        : options.tracing.span({ service, kind, method }, work));
       outcome = `${Math.floor(answer.status / 100)}xx`;
       return answer;
     } catch (error) {
       if (error instanceof Refusal) outcome = error.code;
       throw error;
     } finally {
-      options.observe?.({ kind, outcome, seconds: (clock.monotonic() - started) / 1000 });
+      options.observe?.({ service, kind, outcome, seconds: (clock.monotonic() - started) / 1000 });
     }
   }
 
   function send(sending: Sending, body: object | null): Promise<Answer> {
-    return observed(sending.kind, () =>
+    return observed(sending, () =>
       body === null
         ? upstream(sending.route).ask(callOf(sending, 'application/json', null), null)
         : upstream(sending.route).ask(
@@ -191,7 +207,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       checkUrl(path, query);
       const sending: Sending = { kind: 'rest', method, path, query, principal, requestId, route };
       const type = body === null ? null : (contentType ?? 'application/octet-stream');
-      return observed('rest', () => upstream(route).stream(callOf(sending, '*/*', type), body));
+      return observed(sending, () => upstream(route).stream(callOf(sending, '*/*', type), body));
     },
 
     close() {

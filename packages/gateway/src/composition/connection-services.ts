@@ -2,6 +2,7 @@
 import { CHAINWORKS_REQUESTS, Refusal } from '@countersign/protocol';
 import type { ConnectionServices } from '../connection/services.ts';
 import type { Permission } from '../session/principal.ts';
+import type { Metrics } from '../operations/metrics.ts';
 import type { Core } from './core.ts';
 import type { Venue } from './venue.ts';
 
@@ -13,13 +14,27 @@ export const REQUESTS: ReadonlyMap<string, Permission> = new Map(
 );
 
 export function createConnectionServices(core: Core, { routes, forwarder }: Venue): ConnectionServices {
-  const { config, clock, log, hub, dialects, channels, registry, limits, metrics, identity } = core;
+  const { config, clock, log, hub, dialects, channels, registry, limits, metrics, identity, tracing } = core;
   const { changes, authenticator } = identity;
   const productChannels = [...channels.values()].filter(({ keyedBy }) => keyedBy === 'product');
-  const { messagesPerSecond, messageBurst, subscriptionsPerConnection, privateHold } = config.websocket;
+  const { messagesPerSecond, messageBurst, subscriptionsPerConnection, anonymousSubscriptions } =
+    config.websocket;
+  const { beforeLogin, messageLimit, privateHold } = config.websocket;
+
+  const counted = commandCounter(metrics);
 
   return {
     hub,
+    around: (command, peer, dialect, work) => {
+      counted(dialect, command.kind);
+      if (tracing === null) return work();
+      const about = {
+        'countersign.connection_id': peer.id,
+        'countersign.door': peer.door,
+        'countersign.dialect': dialect,
+      };
+      return tracing.span(`command ${command.kind}`, about, work, { kind: 'server', root: true });
+    },
     clock,
     dialects,
     limits: {
@@ -78,5 +93,19 @@ export function createConnectionServices(core: Core, { routes, forwarder }: Venu
       );
     },
     fault: core.fault,
+  };
+}
+
+/** Counts without looking labels up each time: what there is to count is a short list. */
+function commandCounter({ commands }: Metrics): (dialect: string, command: string) => void {
+  const children = new Map<string, { inc(): void }>();
+  return (dialect, command) => {
+    const name = `${dialect} ${command}`;
+    let child = children.get(name);
+    if (child === undefined) {
+      child = commands.labels({ dialect, command });
+      children.set(name, child);
+    }
+    child.inc();
   };
 }

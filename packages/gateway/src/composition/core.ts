@@ -15,6 +15,7 @@ import type { Config } from '../operations/config.ts';
 import type { Logger } from '../operations/log.ts';
 import { createMetrics } from '../operations/metrics.ts';
 import { createSweeper } from '../operations/sweeper.ts';
+import { openTracing } from '../operations/tracing.ts';
 import { createApiKeyScheme } from '../session/api-key-scheme.ts';
 import { createApiKeys } from '../session/api-keys.ts';
 import { createFailureLimiter } from '../session/failure-limiter.ts';
@@ -30,6 +31,8 @@ import { channelTable } from '../streams/channel.ts';
 import { createFlusher } from '../streams/flusher.ts';
 import { createHub } from '../streams/hub.ts';
 import { PROBE_CHANNEL } from '../streams/probe.ts';
+import { observedBroker, observedStore } from './observed.ts';
+import { tracedLogin } from './traced.ts';
 
 export type Core = Awaited<ReturnType<typeof openCore>>;
 
@@ -44,7 +47,10 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
   const kek = openKeyEncryption(dataDir);
   const adminToken = openTokenFile(join(dataDir, 'admin.token'), 'csa_');
   const backendToken = openTokenFile(join(dataDir, 'backend.token'), 'csb_');
-  const store = await openStore({ ...config.store, dataDir }, clock);
+  const metrics = createMetrics();
+  const tracing = openTracing();
+  const watch = { clock, metrics, span: tracing?.span ?? null };
+  const store = observedStore(await openStore({ ...config.store, dataDir }, clock), watch);
 
   const dialects = [
     createEthgasDialect({ idleSeconds: config.websocket.loginDeadline }),
@@ -57,10 +63,9 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
   ] as const;
   const channels = channelTable(dialects.flatMap((dialect) => [...dialect.channels.values()]));
   const carried = channelTable([...channels.values(), PROBE_CHANNEL]);
-  const broker = createMemoryBroker({ clock, channels: carried });
+  const broker = observedBroker(createMemoryBroker({ clock, channels: carried }), watch);
   const hub = createHub({ broker, channels: carried, clock });
   const flusher = createFlusher({ clock, coalesceMs: config.websocket.coalesce });
-  const metrics = createMetrics();
   const registry = new ConnectionRegistry(clock);
   const usage = createHandshakeTokenUsage({
     store,
@@ -70,7 +75,7 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
   /** Hosts with port that the public listener answers to; known once it listens. */
   const listening: { hosts: readonly string[] } = { hosts: [] };
 
-  const identity = await createIdentity({
+  const opened = await createIdentity({
     store,
     broker,
     clock,
@@ -97,6 +102,7 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
       }),
     }),
   });
+  const identity = { ...opened, walletLogin: tracedLogin(opened.walletLogin, tracing) };
   const { changes, directory, schemes } = identity;
 
   /** The principal that a credential stands for now, at this address; null if it has no access left. */
@@ -171,6 +177,7 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
     hub,
     flusher,
     metrics,
+    tracing,
     registry,
     usage,
     listening,

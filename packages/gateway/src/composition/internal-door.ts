@@ -13,6 +13,7 @@ import { httpObserver, refusalCounter } from '../operations/metrics.ts';
 import { createStreamProbe } from '../streams/probe.ts';
 import { REQUESTS } from './connection-services.ts';
 import type { Core } from './core.ts';
+import { requestTracing } from './traced.ts';
 import type { Venue } from './venue.ts';
 
 /** Whether the gateway drains, and how an operator begins it. */
@@ -27,27 +28,43 @@ export function createOperatorsDoor(
   services: ConnectionServices,
   { draining, begin }: Draining,
 ): InternalDoor {
-  const { config, clock, log, metrics, identity, store, broker, hub, registry, channels, limits } = core;
+  const { config, clock, log, metrics, identity, store, broker, hub, registry, flusher, channels, limits } =
+    core;
   const { sessions, changes, signingKeys } = identity;
+  const confirmedAge = () => (clock.monotonic() - changes.confirmedAt()) / 1000;
+  const health = createHealth({
+    clock,
+    draining,
+    checks: {
+      store: store.probe,
+      broker: brokerRoundTrip(broker, clock, () => randomInt(2 ** 47) / 2 ** 47),
+      streams: createStreamProbe({ hub, broker, clock, node: randomBytes(8).toString('hex') }),
+      // A node that cannot confirm access refuses private work (R47): others can still do it.
+      access: async () => {
+        if (!changes.fresh()) throw new Error('access is not confirmed');
+        return confirmedAge() * 1000;
+      },
+    },
+    facts: () => ({
+      changes: changes.position(),
+      changesAge: Math.round(confirmedAge() * 1000) / 1000,
+      connections: registry.size,
+    }),
+  });
   createGauges(metrics.registry, {
     connections: () => registry.list(),
     hub: hub.stats,
+    outboxes: flusher.stats,
     draining,
-    confirmedAge: () => (clock.monotonic() - changes.confirmedAt()) / 1000,
+    changesPosition: changes.position,
+    confirmedAge,
+    pool: store.pool,
+    readiness: health.newest,
   });
 
   return createInternalDoor({
     config,
-    health: createHealth({
-      clock,
-      draining,
-      checks: {
-        store: store.probe,
-        broker: brokerRoundTrip(broker, clock, () => randomInt(2 ** 47) / 2 ** 47),
-        streams: createStreamProbe({ hub, broker, clock, node: randomBytes(8).toString('hex') }),
-      },
-      facts: () => ({ changes: changes.position(), connections: registry.size }),
-    }),
+    health,
     registry: metrics.registry,
     admin: {
       administration: createAdministration({ store, sessions, changes, clock, config }),
@@ -89,6 +106,7 @@ export function createOperatorsDoor(
     backendToken: core.backendToken,
     log,
     observe: httpObserver(metrics, 'internal'),
+    ...requestTracing(core),
     refused: refusalCounter(metrics, 'internal'),
   });
 }

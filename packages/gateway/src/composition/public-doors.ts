@@ -9,9 +9,10 @@ import { createHandshakeCheck } from '../doors/socketio/handshake.ts';
 import { createSocketIoDoor } from '../doors/socketio.ts';
 import { createSources } from '../doors/source.ts';
 import { createWebSocketDoor } from '../doors/websocket.ts';
-import { httpObserver, refusalCounter } from '../operations/metrics.ts';
+import { closeLabel, httpObserver, refusalCounter } from '../operations/metrics.ts';
 import { createFailureLimiter } from '../session/failure-limiter.ts';
 import type { Core } from './core.ts';
+import { requestTracing } from './traced.ts';
 import type { Venue } from './venue.ts';
 
 /** Of one refused token from one address: as often at once, and per second for ever. */
@@ -36,6 +37,7 @@ export function createPublicDoors(core: Core, { routes, forwarder }: Venue, serv
     clock,
     log,
     observe: httpObserver(metrics, 'public'),
+    ...requestTracing(core),
     refused: refusalCounter(metrics, 'public'),
   });
   const sources = createSources(config.http.trustedProxies);
@@ -65,7 +67,11 @@ export function createPublicDoors(core: Core, { routes, forwarder }: Venue, serv
     observe: {
       opened: opened('websocket'),
       closed: (code) =>
-        metrics.disconnects.inc({ code: String(code), by: code >= 4000 ? 'gateway' : 'peer' }),
+        metrics.disconnects.inc({
+          door: 'websocket',
+          code: closeLabel(code),
+          by: code >= 4000 ? 'gateway' : 'peer',
+        }),
       refused: refused('websocket'),
     },
   });
@@ -104,7 +110,7 @@ export function createPublicDoors(core: Core, { routes, forwarder }: Venue, serv
     log,
     observe: {
       opened: opened('socketio'),
-      closed: (code, by) => metrics.disconnects.inc({ code, by }),
+      closed: (code, by) => metrics.disconnects.inc({ door: 'socketio', code, by }),
       refused: refused('socketio'),
     },
   });

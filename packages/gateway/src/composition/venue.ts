@@ -9,7 +9,7 @@ export type Venue = ReturnType<typeof openVenue>;
 /** Values of the gauge. */
 const CIRCUIT = { closed: 0, 'half-open': 1, open: 2 } as const;
 
-export function openVenue({ config, clock, log, metrics, identity }: Core) {
+export function openVenue({ config, clock, log, metrics, identity, tracing }: Core) {
   const routes = createRouteTable(config.routes);
   const { url, timeoutMs, breaker } = config.venue;
   if (url === null) return { routes, forwarder: null };
@@ -20,11 +20,26 @@ export function openVenue({ config, clock, log, metrics, identity }: Core) {
     signIdentity: createIdentitySigner({ signingKeys: identity.signingKeys, clock, issuer: config.issuer }),
     routes,
     breaker,
+    ...(tracing === null
+      ? {}
+      : {
+          tracing: {
+            headers: tracing.headers,
+            span: ({ service, kind, method }, work) =>
+              tracing.span(
+                `venue ${kind}`,
+                { 'server.address': service, 'http.request.method': method },
+                work,
+                { kind: 'client' },
+              ),
+          },
+        }),
     circuit: (service, state) => {
       metrics.venueCircuit.set({ service }, CIRCUIT[state]);
       log.warn({ event: 'venue.circuit', service, state }, 'circuit');
     },
-    observe: ({ kind, outcome, seconds }) => metrics.venueDuration.observe({ kind, outcome }, seconds),
+    observe: ({ service, kind, outcome, seconds }) =>
+      metrics.venueDuration.observe({ service, kind, outcome }, seconds),
   });
   return { routes, forwarder };
 }

@@ -7,11 +7,12 @@ import type { Holdings } from './holdings.ts';
 import type { Host } from './host.ts';
 import type { Meter } from './meter.ts';
 import type { Queries } from './queries.ts';
-import type { ConnectionServices } from './services.ts';
+import type { ConnectionServices, Peer } from './services.ts';
 import type { Subscribe, Subscriptions } from './subscriptions.ts';
 import { WaitingRoom } from './waiting-room.ts';
 
 export interface CommandParts {
+  peer: Peer;
   services: ConnectionServices;
   host: Host;
   access: Access;
@@ -39,6 +40,13 @@ export class Commands {
     const admitted = meter.charge(command, access.owner);
     if (admitted instanceof Promise) {
       return admitted.then((passed) => (host.closed ? undefined : this.#perform(command, passed)));
+    const { services, host } = this.#parts;
+    if (services.around === undefined) return this.#admit(command);
+    const dialect = host.dialect?.name ?? 'none';
+    return services.around(command, this.#parts.peer, dialect, () => this.#admit(command));
+  }
+
+  #admit(command: Command): Promise<void> | undefined {
     }
     return this.#perform(command, admitted);
   }

@@ -101,6 +101,7 @@ export class Connection {
       meter: this.#meter,
       queue: this.#queue,
       settle,
+      peer,
     });
     if (proof !== null) this.#queue.add(() => this.#access.adopt(proof, false));
   }

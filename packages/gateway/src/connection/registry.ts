@@ -19,6 +19,8 @@ export interface ConnectionInfo {
   id: string;
   door: string;
   dialect: string | null;
+  /** Nobody has signed in; somebody has, and may act; the proof has expired. */
+  state: 'anonymous' | 'signed-in' | 'expired';
   source: string;
   /** Wall-clock milliseconds. */
   openedAt: number;
@@ -131,7 +133,8 @@ export class ConnectionRegistry {
     for (const { peer, dialect, userId, principal, subscriptions } of this.#all) {
       const { id, door, source, since: openedAt } = peer;
       const { address = null, accounts = [] } = principal ?? {};
-      yield { id, door, dialect, source, openedAt, userId, address, accounts, subscriptions };
+      const state = userId === null ? 'anonymous' : principal === null ? 'expired' : 'signed-in';
+      yield { id, state, door, dialect, source, openedAt, userId, address, accounts, subscriptions };
     }
   }
 

@@ -1,6 +1,6 @@
 /** What a connection needs of the rest of the gateway, and what it knows of its peer. */
 import type { Refusal } from '@countersign/protocol';
-import type { Dialect } from '../dialects/dialect.ts';
+import type { Command, Dialect } from '../dialects/dialect.ts';
 import type { Clock } from '../operations/clock.ts';
 import type { Authentication, Credential, Permission, Principal } from '../session/principal.ts';
 import type { Hub } from '../streams/hub.ts';
@@ -55,6 +55,13 @@ export interface ConnectionServices {
   changesApplied(): number;
   /** False while this node cannot know what was revoked: private work is refused, and private streams rest (R47). */
   accessConfirmed(): boolean;
+  /** Carries out a command by `work`; for whoever counts or traces. Absent: nobody does. */
+  around?(
+    command: Command,
+    peer: Peer,
+    dialect: string,
+    work: () => Promise<void> | undefined,
+  ): Promise<void> | undefined;
   /** Who a credential stands for now; null when it gives no access any more. Rejects if that cannot be found out. */
   principal(userId: number, credential: Credential, peer: Peer): Promise<Principal | null>;
   /** Answers a query from the venue. @throws Refusal */

@@ -215,6 +215,14 @@ export const configSchema = z.strictObject({
   ),
 });
 
+  tracing: z.prefault(
+    z.strictObject({
+      /** Goes on with the trace that a client names in `traceparent`. Only behind a proxy that sets it itself. */
+      inbound: z.boolean().default(false),
+    }),
+    {},
+  ),
+
 /** Settings as a file or a caller writes them: everything may be left out. */
 export type ConfigInput = z.input<typeof configSchema>;
 /** Settings with all defaults in place. */

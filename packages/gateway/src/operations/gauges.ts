@@ -1,9 +1,11 @@
 /** What is measured by looking when somebody asks, instead of by counting all the time. */
 import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Readiness } from './health.ts';
+import { PREFIX } from './metrics.ts';
 
 export interface GaugeSources {
   /** Every open connection of this node. */
-  connections(): Iterable<{ door: string; dialect: string | null; userId: number | null }>;
+  connections(): Iterable<{ door: string; dialect: string | null; state: string; userId: number | null }>;
   hub(): {
     streams: number;
     subscriptions: number;
@@ -14,15 +16,29 @@ export interface GaugeSources {
     cut: number;
     faults: number;
   };
+  outboxes(): { queuedBytes: number; bytes: number; frames: number; overflows: number };
   draining(): boolean;
+  /** Sequence of the newest change of access that is applied here. */
+  changesPosition(): number;
   /** Seconds since the change log was last known to be applied whole. */
   confirmedAge(): number;
+  /** Connections to the database; null where there is no pool. */
+  pool(): { size: number; taken: number; waiting: number } | null;
+  /** What the last readiness check found; null before the first. */
+  readiness(): Pick<Readiness, 'checks'> | null;
 }
 
 /** Adds gauges, and counters of things that are counted elsewhere, to a registry. Once per registry. */
 export function createGauges(registry: Registry, sources: GaugeSources): void {
   const registers = [registry];
-  const named = (name: string, help: string) => ({ name: `countersign_${name}`, help, registers });
+  const named = (name: string, help: string) => ({ name: PREFIX + name, help, registers });
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      ...named(name, help),
+      collect() {
+        this.set(read());
+      },
+    });
   const total = (name: string, help: string, read: () => number) =>
     new Counter({
       ...named(name, help),
@@ -33,60 +49,75 @@ export function createGauges(registry: Registry, sources: GaugeSources): void {
     });
 
   new Gauge({
-    ...named('num_clients', 'Open connections'),
-    labelNames: ['door', 'dialect'],
+    ...named('connections', 'Open connections'),
+    labelNames: ['door', 'dialect', 'state'],
     // One walk over all connections for this and the users, which come after it in every scrape.
     collect() {
       this.reset();
       const seen = new Set<number>();
-      for (const { door, dialect, userId } of sources.connections()) {
-        this.inc({ door, dialect: dialect ?? 'none' });
+      for (const { door, dialect, state, userId } of sources.connections()) {
+        this.inc({ door, dialect: dialect ?? 'none', state });
         if (userId !== null) seen.add(userId);
       }
       users.set(seen.size);
     },
   });
-  const users = new Gauge(named('num_users', 'Different users with an open connection'));
+  const users = new Gauge(named('connected_users', 'Different users with an open connection'));
+  gauge('subscriptions', 'Subscriptions of all connections', () => sources.hub().subscriptions);
+  gauge('streams', 'Streams that this node keeps', () => sources.hub().streams);
+  gauge('draining', '1 while this node is draining', () => (sources.draining() ? 1 : 0));
+  gauge('changes_position', 'Newest change of access that this node has applied', sources.changesPosition);
+  gauge(
+    'access_confirmed_age_seconds',
+    'Since this node last confirmed that it knows of every revocation; from 30 on it refuses private work',
+    sources.confirmedAge,
+  );
   new Gauge({
-    ...named('num_subscriptions', 'Subscriptions of all connections'),
+    ...named('store_pool_connections', 'Connections to the database, by what they do'),
+    labelNames: ['state'],
     collect() {
-      this.set(sources.hub().subscriptions);
+      const pool = sources.pool();
+      if (pool === null) return;
+      this.set({ state: 'taken' }, pool.taken);
+      this.set({ state: 'free' }, pool.size - pool.taken);
     },
   });
-  new Gauge({
-    ...named('num_channels', 'Streams that this node keeps'),
-    collect() {
-      this.set(sources.hub().streams);
-    },
+  gauge('store_pool_waiting', 'Calls that wait for a connection to the database', () => {
+    return sources.pool()?.waiting ?? 0;
   });
   new Gauge({
     ...named(
-      'access_confirmed_age_seconds',
-      'Since this node last confirmed that it knows of every revocation; from 30 on it refuses private work',
+      'readiness_check_seconds',
+      'How long each part of the last readiness check took; NaN = it failed',
     ),
+    labelNames: ['check'],
     collect() {
-      this.set(sources.confirmedAge());
-    },
-  });
-  new Gauge({
-    ...named('draining', '1 while this node is draining'),
-    collect() {
-      this.set(sources.draining() ? 1 : 0);
+      this.reset();
+      for (const [check, { ok, ms }] of Object.entries(sources.readiness()?.checks ?? {}))
+        this.set({ check }, ok && ms !== null ? ms / 1000 : Number.NaN);
     },
   });
 
+  gauge(
+    'outbox_queued_bytes',
+    'Bytes that readers have not been sent yet',
+    () => sources.outboxes().queuedBytes,
+  );
+  total('sent_bytes_total', 'Bytes of frames written to sockets', () => sources.outboxes().bytes);
+  total('sent_frames_total', 'Frames written to sockets', () => sources.outboxes().frames);
   total('publications_total', 'Publications that reached this node', () => sources.hub().published);
   total('deliveries_total', 'Publications put into outboxes', () => sources.hub().delivered);
   total('hub_faults_total', 'Publications that could not be handled', () => sources.hub().faults);
   new Counter({
     ...named('slow_readers_total', 'What was done about readers that fell behind'),
-    labelNames: ['policy'],
+    labelNames: ['reason'],
     collect() {
       const { conflated, resynced, cut } = sources.hub();
       this.reset();
-      this.inc({ policy: 'conflate' }, conflated);
-      this.inc({ policy: 'resync' }, resynced);
-      this.inc({ policy: 'cut' }, cut);
+      this.inc({ reason: 'conflated' }, conflated);
+      this.inc({ reason: 'resynced' }, resynced);
+      this.inc({ reason: 'cut' }, cut);
+      this.inc({ reason: 'overflowed' }, sources.outboxes().overflows);
     },
   });
 }

@@ -15,12 +15,16 @@ export interface Readiness {
   ready: boolean;
   draining: boolean;
   checks: Record<string, CheckResult>;
+  /** Milliseconds since the checks were begun. */
+  age: number;
   /** Plain facts that say nothing about readiness, such as the change-log position. */
   facts: Record<string, number | string>;
 }
 
 export interface Health {
   readiness(): Promise<Readiness>;
+  /** What the newest round of checks found, whenever that was; null before the first. Asks nobody. */
+  newest(): Pick<Readiness, 'checks'> | null;
 }
 
 const TIMEOUT_MS = 2000;
@@ -39,6 +43,7 @@ export function createHealth({
   clock: Clock;
 }): Health {
   let last: { at: number; results: Promise<Record<string, CheckResult>> } | null = null;
+  let newest: Pick<Readiness, 'checks'> | null = null;
 
   const run = (check: Check): Promise<CheckResult> =>
     new Promise((resolve) => {
@@ -52,24 +57,27 @@ export function createHealth({
         .finally(cancel);
     });
 
-  const runAll = async () =>
-    Object.fromEntries(
-      await Promise.all(
-        Object.entries(checks).map(async ([name, check]) => [name, await run(check)] as const),
-      ),
-    );
+  async function runAll(): Promise<Record<string, CheckResult>> {
+    const ran = Object.entries(checks).map(async ([name, check]) => [name, await run(check)] as const);
+    const results = Object.fromEntries(await Promise.all(ran));
+    newest = { checks: results };
+    return results;
+  }
 
   return {
+    newest: () => newest,
     async readiness() {
       if (last === null || clock.monotonic() - last.at >= REUSE_MS) {
         last = { at: clock.monotonic(), results: runAll() };
       }
-      const results = await last.results;
+      const { at, results: running } = last;
+      const results = await running;
       const isDraining = draining();
       return {
         ready: !isDraining && Object.values(results).every(({ ok }) => ok),
         draining: isDraining,
         checks: results,
+        age: Math.round(clock.monotonic() - at),
         facts: facts(),
       };
     },

@@ -1,25 +1,33 @@
 /**
  * Everything that is counted as it happens, in one place, under the names that dashboards use; gauges.ts has what
- * is looked up instead. Labels are small closed sets: never a user, a token or a URL.
+ * is looked up instead. Names follow the conventions of Prometheus: base units, `_total` for counters. Labels are
+ * small closed sets: never a user, a token, an address or a URL. docs/operations/metrics.md says what each one is for.
  */
-import { ERRORS, type ErrorCode } from '@countersign/protocol';
+import { CLOSE, ERRORS, type ErrorCode } from '@countersign/protocol';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
+export const PREFIX = 'countersign_';
+
 const FAST = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+/** For what is done inside the process many times a second. */
+const INSIDE = [0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5];
 
 /** @param defaults also measure the process itself (CPU, memory, event-loop lag). One registry per process may. */
 export function createMetrics({ defaults = true }: { defaults?: boolean } = {}) {
   const registry = new Registry();
   const registers = [registry];
-  const name = (short: string) => `countersign_${short}`;
   const counter = <L extends string>(short: string, help: string, labelNames: readonly L[] = []) =>
-    new Counter({ name: name(short), help, labelNames, registers });
-  const seconds = <L extends string>(short: string, help: string, labelNames: readonly L[] = []) =>
-    new Histogram({ name: name(short), help, labelNames, registers, buckets: FAST });
+    new Counter({ name: PREFIX + short, help, labelNames, registers });
+  const seconds = <L extends string>(
+    short: string,
+    help: string,
+    labelNames: readonly L[] = [],
+    buckets: readonly number[] = FAST,
+  ) => new Histogram({ name: PREFIX + short, help, labelNames, registers, buckets: [...buckets] });
 
-  if (defaults) collectDefaultMetrics({ register: registry, prefix: 'countersign_' });
+  if (defaults) collectDefaultMetrics({ register: registry, prefix: PREFIX });
 
   return {
     registry,
@@ -30,8 +38,8 @@ export function createMetrics({ defaults = true }: { defaults?: boolean } = {}) 
       'route',
       'status',
     ]),
-    logins: counter('logins_total', 'Wallet logins that were completed or refused', ['result']),
-    refreshes: counter('refreshes_total', 'Refreshes of a session', ['result']),
+    logins: counter('logins_total', 'Wallet logins that were completed or refused', ['outcome']),
+    refreshes: counter('refreshes_total', 'Refreshes of a session', ['outcome']),
     failedAuths: counter('failed_auths_total', 'Credentials that were refused', ['door', 'code']),
     revocations: counter(
       'revocations_total',
@@ -46,43 +54,45 @@ export function createMetrics({ defaults = true }: { defaults?: boolean } = {}) 
       'access_unconfirmed_total',
       'Times that this node could not confirm access for 30 s and stopped private work',
     ),
-    rateLimited: counter('rate_limited_total', 'Requests refused by a limit', ['kind', 'tier']),
+    rateLimited: counter('budget_refusals_total', 'Requests refused by a budget or limit', ['kind', 'tier']),
 
     connectionsAccepted: counter('connections_accepted_total', 'Connections opened', ['door']),
     connectionsRefused: counter('connections_refused_total', 'Connections refused before they opened', [
       'door',
       'code',
     ]),
-    disconnects: counter('client_disconnects_total', 'Connections closed, by close code and side', [
+    disconnects: counter('connections_closed_total', 'Connections closed, by close code or reason', [
+      'door',
       'code',
       'by',
     ]),
-    tokenExpiries: counter('token_expiries_total', 'Connections whose proof ran out while they were open'),
-    commands: seconds('command_duration_seconds', 'Commands of connections', [
-      'dialect',
-      'command',
-      'result',
-    ]),
-    recoveries: counter('recoveries_total', 'Subscriptions that named a position', ['recovered']),
+    commands: counter('commands_total', 'Commands of connections, by what was asked', ['dialect', 'command']),
 
-    publishRefused: counter('publish_refused_total', 'Publications of the venue that were not valid'),
-    broadcastDuration: seconds(
-      'broadcast_duration_seconds',
+    fanout: seconds(
+      'fanout_duration_seconds',
       'From receiving a publication to all outboxes having it',
+      [],
+      INSIDE,
     ),
-    publishLag: seconds('pub_sub_lag_seconds', 'From publish to receipt on this node'),
-    bytesSent: counter('sent_bytes_total', 'Bytes written to sockets', ['door']),
-    framesSent: counter('sent_frames_total', 'Frames written to sockets', ['door']),
-
     venueCircuit: new Gauge({
-      name: name('venue_circuit_state'),
+      name: `${PREFIX}venue_circuit_state`,
       help: 'Services of the venue: 0 in use, 1 being tried, 2 left alone',
       labelNames: ['service'],
       registers,
     }),
-    venueDuration: seconds('venue_request_duration_seconds', 'Calls to the venue', ['kind', 'outcome']),
-    storeErrors: counter('store_errors_total', 'Calls to the store that failed'),
-    brokerErrors: counter('broker_errors_total', 'Calls to the broker that failed'),
+    venueDuration: seconds('venue_request_duration_seconds', 'Calls to the venue', [
+      'service',
+      'kind',
+      'outcome',
+    ]),
+    storeDuration: seconds('store_operation_duration_seconds', 'Calls to the store that succeeded', [
+      'operation',
+    ]),
+    storeErrors: counter('store_errors_total', 'Calls to the store that failed', ['operation', 'code']),
+    brokerDuration: seconds('broker_operation_duration_seconds', 'Calls to the broker that succeeded', [
+      'operation',
+    ]),
+    brokerErrors: counter('broker_errors_total', 'Calls to the broker that failed', ['operation']),
   };
 }
 
@@ -92,6 +102,15 @@ export function refusalCounter(metrics: Metrics, door: string) {
     if (ERRORS[code].remedy === 'sign-in') metrics.failedAuths.inc({ door, code });
   };
 }
+
+/** Close codes of RFC 6455 section 7.4.1 that a peer has a use for, and ours. A peer may send 3,000 others. */
+const CODES: ReadonlySet<number> = new Set([
+  ...[1000, 1001, 1002, 1003, 1005, 1006, 1007, 1008, 1009, 1010, 1011, 1012, 1013],
+  ...Object.values(CLOSE).map(({ code }) => code),
+]);
+
+/** A close code as a label: a peer must not be able to make as many labels as it likes. */
+export const closeLabel = (code: number): string => (CODES.has(code) ? String(code) : 'other');
 
 /** Counts answered HTTP requests, and what they say about logins and refreshes. `door`: `public` or `internal`. */
 export function httpObserver(metrics: Metrics, door: string) {
@@ -107,8 +126,8 @@ export function httpObserver(metrics: Metrics, door: string) {
     seconds: number;
   }) => {
     metrics.httpDuration.observe({ door, method, route, status: String(status) }, seconds);
-    const result = status < 300 ? 'ok' : status === 429 ? 'limited' : status < 500 ? 'refused' : 'failed';
-    if (route.endsWith('/user/login/verify')) metrics.logins.inc({ result });
-    else if (route.endsWith('/user/login/refresh')) metrics.refreshes.inc({ result });
+    const outcome = status < 300 ? 'ok' : status === 429 ? 'limited' : status < 500 ? 'refused' : 'failed';
+    if (route.endsWith('/user/login/verify')) metrics.logins.inc({ outcome });
+    else if (route.endsWith('/user/login/refresh')) metrics.refreshes.inc({ outcome });
   };
 }

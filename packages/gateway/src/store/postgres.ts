@@ -55,6 +55,7 @@ export async function openPostgresStore(options: PostgresStoreOptions): Promise<
   return storeOn(engine, {
     clock: options.clock ?? { monotonic: () => performance.now() },
     close: () => engine.close(),
+    pool: () => engine.pool(),
   });
 }
 

@@ -16,7 +16,11 @@ import { usersOn } from './tables/users.ts';
 /** The whole store on a database that is open. */
 export function storeOn(
   engine: Engine,
-  { clock, close }: { clock: { monotonic(): number }; close(): Promise<void> },
+  {
+    clock,
+    close,
+    pool = () => null,
+  }: { clock: { monotonic(): number }; close(): Promise<void>; pool?: Store['pool'] },
 ): Store {
   const users = usersOn(engine);
   return {
@@ -32,6 +36,7 @@ export function storeOn(
     leases: leasesOn(engine),
     sweep: sweepOn(engine),
     probe: probeOn(engine, clock),
+    pool,
     close,
   };
 }

@@ -33,6 +33,8 @@ export interface Store {
   sweep(now: number, keepMs: number, limit: number): Promise<{ sessions: number; refreshTokens: number }>;
   /** Proves that a write becomes durable; resolves to how long that took in milliseconds. Rejects when it does not. */
   probe(): Promise<number>;
+  /** How many connections to the database there may be, are taken, and are waited for; null where there is no pool. */
+  pool(): { size: number; taken: number; waiting: number } | null;
   /** Flushes what is queued and closes. Idempotent. */
   close(): Promise<void>;
 }

@@ -1,4 +1,7 @@
-/** Decides when outboxes are written: at once while there is little to do, together while there is much. */
+/**
+ * Decides when outboxes are written: at once while there is little to do, together while there is much. It knows
+ * every open outbox, so it is also where they are counted.
+ */
 import { systemClock } from '../operations/clock.ts';
 import { Chunks } from './chunks.ts';
 
@@ -7,7 +10,28 @@ export interface Flushable {
   flush(chunks?: Chunks): void;
 }
 
+/** What all outboxes of a node have written and hold. */
+export interface OutboxCounts {
+  /** Since the start. */
+  bytes: number;
+  frames: number;
+  /** Readers that were cut because they were too far behind, or could not be written to. */
+  overflows: number;
+}
+
+export interface OutboxStats extends Readonly<OutboxCounts> {
+  /** Outboxes that are open, and the bytes that their readers have not been sent yet. */
+  readonly open: number;
+  readonly queuedBytes: number;
+}
+
 export interface Flusher {
+  /** Counters that outboxes add to. */
+  readonly counts: OutboxCounts;
+  /** Knows an outbox until the returned function is called. */
+  track(outbox: { readonly queuedBytes: number }): () => void;
+  /** Walks all open outboxes. */
+  stats(): OutboxStats;
   /** Asks for a flush of this outbox; must not be asked again before that flush. */
   mark(outbox: Flushable): void;
   /** Flushes all that are marked, now. */
@@ -47,6 +71,8 @@ export function createFlusher(options: FlusherOptions = {}): Flusher {
   let cancelTimer: (() => void) | null = null;
   /** Cost so far of a flush that was interrupted for other events. */
   let spent = 0;
+  const counts: OutboxCounts = { bytes: 0, frames: 0, overflows: 0 };
+  const open = new Set<{ readonly queuedBytes: number }>();
 
   function schedule(): void {
     if (scheduled) return;
@@ -94,6 +120,16 @@ export function createFlusher(options: FlusherOptions = {}): Flusher {
   }
 
   return {
+    counts,
+    track(outbox) {
+      open.add(outbox);
+      return () => void open.delete(outbox);
+    },
+    stats() {
+      let queuedBytes = 0;
+      for (const outbox of open) queuedBytes += outbox.queuedBytes;
+      return { ...counts, open: open.size, queuedBytes };
+    },
     mark(outbox) {
       if (closed) {
         outbox.flush();

@@ -60,6 +60,7 @@ class FrameQueue implements Outbox, Flushable {
   readonly #soft: number;
   readonly #hard: number;
   readonly #onOverflow: () => void;
+  readonly #untrack: () => void;
   #frames: Uint8Array[] = [];
   #bytes = 0;
   /** The sink's backlog when last looked at. It only shrinks between our writes, so it is never too low. */
@@ -77,6 +78,7 @@ class FrameQueue implements Outbox, Flushable {
     this.#soft = limits.soft;
     this.#hard = limits.hard;
     this.#onOverflow = onOverflow;
+    this.#untrack = flusher.track(this);
   }
 
   push(frame: Uint8Array): void {
@@ -137,6 +139,8 @@ class FrameQueue implements Outbox, Flushable {
     this.#marked = false;
     if (this.#closed || this.#frames.length === 0) return;
     const chunk = chunks.join(this.#frames, this.#bytes);
+    this.#flusher.counts.bytes += this.#bytes;
+    this.#flusher.counts.frames += this.#frames.length;
     this.#frames = [];
     this.#bytes = 0;
     try {
@@ -152,6 +156,7 @@ class FrameQueue implements Outbox, Flushable {
 
   close(): void {
     this.#closed = true;
+    this.#untrack();
     this.#frames = [];
     this.#bytes = 0;
     this.#waiting = [];
@@ -178,6 +183,7 @@ class FrameQueue implements Outbox, Flushable {
 
   #overflow(): void {
     if (this.#closed) return;
+    this.#flusher.counts.overflows += 1;
     this.close();
     this.#onOverflow();
   }

@@ -23,6 +23,22 @@ export interface ListenerOptions {
   refused?: (code: ErrorCode) => void;
   /** Told once per request when its answer has been sent. `route` is the pattern, never the URL. */
   observe?: (request: { method: string; route: string; status: number; seconds: number }) => void;
+  /** Absent: nobody traces. */
+  tracing?: RequestTracing;
+}
+
+/** A span around each request. */
+export interface RequestTracing {
+  begin(
+    name: string,
+    attributes: Record<string, string>,
+    headers: Record<string, unknown>,
+  ): {
+    run<T>(work: () => T): T;
+    set(attributes: Record<string, string | number>): void;
+    rename(name: string): void;
+    end(failed?: boolean): void;
+  };
 }
 
 /** How long a peer may take, in milliseconds (R75). */
@@ -138,6 +154,8 @@ export function createListener(options: ListenerOptions): Listener {
     else done();
   });
 
+  if (options.tracing !== undefined) useTracing(fastify, options.tracing);
+
   fastify.addHook('onResponse', (request, reply, done) => {
     options.observe?.({
       method: request.method,
@@ -196,4 +214,32 @@ export function createListener(options: ListenerOptions): Listener {
     },
     close: () => fastify.close(),
   };
+}
+
+/** Only the pattern of a route stands in a span: a path may hold what somebody typed (R76). */
+function useTracing(fastify: FastifyInstance, tracing: RequestTracing): void {
+  const spans = new WeakMap<FastifyRequest, ReturnType<RequestTracing['begin']>>();
+  fastify.addHook('onRequest', (request, _reply, done) => {
+    const { method } = request;
+    const route = request.routeOptions.url ?? 'none';
+    const span = tracing.begin(
+      `${method} ${route}`,
+      { 'http.request.method': method, 'http.route': route, 'countersign.request_id': request.id },
+      request.raw.headers,
+    );
+    spans.set(request, span);
+    span.run(done);
+  });
+  // Hooks after the body come from the socket, outside of the span.
+  fastify.addHook('preHandler', (request, _reply, done) => {
+    const span = spans.get(request);
+    if (span === undefined) done();
+    else span.run(done);
+  });
+  fastify.addHook('onResponse', (request, reply, done) => {
+    const span = spans.get(request);
+    span?.set({ 'http.response.status_code': reply.statusCode });
+    span?.end(reply.statusCode >= 500);
+    done();
+  });
 }

@@ -16,11 +16,11 @@ export function useHealthRoutes(
   fastify.get('/livez', async () => ({ status: 'live' }));
 
   const ready = async (request: FastifyRequest, reply: FastifyReply) => {
-    const { ready, draining, checks, facts } = await health.readiness();
+    const { ready, draining, checks, age, facts } = await health.readiness();
     const status = draining ? 'draining' : ready ? 'ready' : 'failing';
     reply.code(ready ? 200 : 503);
     if (!ready) reply.header('retry-after', '5');
-    return 'verbose' in queryOf(request) ? { status, checks, facts } : { status };
+    return 'verbose' in queryOf(request) ? { status, age, checks, facts } : { status };
   };
   fastify.get('/readyz', ready);
   fastify.get('/health', ready);

@@ -35,6 +35,7 @@ export interface InternalDoorOptions {
   backendToken: Pick<TokenFile, 'matches'>;
   log: Logger;
   observe?: NonNullable<ListenerOptions['observe']>;
+  tracing?: NonNullable<ListenerOptions['tracing']>;
   refused?: NonNullable<ListenerOptions['refused']>;
 }
 
@@ -59,6 +60,7 @@ export function createInternalDoor(options: InternalDoorOptions): InternalDoor {
     log: options.log,
     sourceOf: (request) => sources.source(request.raw),
     ...(options.observe === undefined ? {} : { observe: options.observe }),
+    ...(options.tracing === undefined ? {} : { tracing: options.tracing }),
     ...(options.refused === undefined ? {} : { refused: options.refused }),
   });
   const { fastify } = listener;

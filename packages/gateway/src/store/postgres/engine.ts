@@ -63,6 +63,10 @@ export class PostgresEngine implements Engine {
     this.#most = most;
   }
 
+  pool(): ReturnType<Pool['usage']> {
+    return this.#pool.usage();
+  }
+
   // Not FOR UPDATE: rows that only refer to these, such as a session to its user, need not wait.
   locking: Engine['locking'] = (select) => select.forNoKeyUpdate();
 

@@ -54,6 +54,10 @@ export class Pool {
     }
   }
 
+  usage(): { size: number; taken: number; waiting: number } {
+    return { size: this.#size, taken: this.#taken, waiting: this.#waiting.size };
+  }
+
   /** Ends the connections that are not lent out. */
   async close(): Promise<void> {
     await Promise.all(this.#idle.splice(0).map((connection) => connection.end()));
