@@ -27,8 +27,14 @@ export interface Gateway {
   readonly credentials: { admin: { tokenFile: string }; backend: { tokenFile: string } };
   /** Opens both listeners. @throws the system's error if a port is taken */
   start(): Promise<GatewayUrls>;
-  /** Stops taking connections, tells the clients, closes them over the configured window, then closes. Idempotent. */
+  /**
+   * In this order: says that it is not ready; after `drain.notice` takes no new sockets; tells the clients and closes
+   * them over `drain.window`, while requests go on being answered; lets those under way finish; flushes and closes.
+   * Takes `drain.limit` at most. Idempotent.
+   */
   drain(): Promise<void>;
+  /** Resolves when everything is closed, whoever began it. */
+  readonly ended: Promise<void>;
   /** Closes everything now. What was acknowledged is durable. Idempotent. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -38,6 +44,11 @@ export interface GatewayOptions {
   clock?: Clock;
   log?: Logger;
 }
+
+/** How often a drain says how far it is. */
+const PROGRESS_MS = 1000;
+/** Milliseconds that requests under way have where nobody waits for them. */
+const NOW_MS = 1000;
 
 /**
  * Opens the store and the keys and builds every part; nothing listens before `start`.
@@ -51,11 +62,15 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
   const core = await openCore({ config, clock, log });
   const venue = openVenue(core);
   const services = createConnectionServices(core, venue);
-  const doors = createPublicDoors(core, venue, services);
-  const sockets = [doors.webSocket, doors.socketIo];
   let state: 'new' | 'serving' | 'draining' | 'closed' = 'new';
+  const doors = createPublicDoors(core, venue, services, { draining: () => state === 'draining' });
+  const sockets = [doors.webSocket, doors.socketIo];
   let draining: Promise<void> | null = null;
   let closing: Promise<void> | null = null;
+  let tellEnded = (): void => {};
+  const ended = new Promise<void>((resolve) => {
+    tellEnded = resolve;
+  });
   const operators = createOperatorsDoor(core, venue, services, {
     draining: () => state === 'draining',
     begin: () => void drain().catch((error: unknown) => core.fault('drain', error)),
@@ -92,24 +107,42 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     draining ??= (async () => {
       if (state === 'closed') return;
       state = 'draining';
+      const { notice, window, limit } = config.drain;
+      const began = clock.monotonic();
+      const left = () => limit * 1000 - (clock.monotonic() - began);
+      const { registry } = core;
+      log.info({ event: 'drain.begin', connections: registry.size, seconds: notice + window }, 'draining');
+      const stopTelling = clock.every(PROGRESS_MS, () =>
+        log.info({ event: 'drain.progress', connections: registry.size }, 'draining'),
+      );
+      // Not ready at once, but serving: until balancers have noticed they go on sending.
+      if (notice > 0) await pause(notice * 1000);
       for (const door of sockets) door.stopAccepting();
-      const { window, limit } = config.drain;
-      const patience = new Promise<void>((done) => void clock.after(limit * 1000, done));
       const closed = sockets.map((door) => door.closeAll(CLOSE.restart, window * 1000));
-      await Promise.race([Promise.all(closed), patience]);
-      await close();
+      await Promise.race([Promise.all(closed), pause(left())]);
+      stopTelling();
+      const ms = Math.round(clock.monotonic() - began);
+      log.info({ event: 'drain.end', connections: registry.size, ms }, 'drained');
+      await close(Math.max(NOW_MS, left()));
     })();
     return draining;
   }
 
-  function close(): Promise<void> {
+  const pause = (ms: number) => new Promise<void>((done) => void clock.after(Math.max(0, ms), done));
+
+  /** @param patience milliseconds that requests under way may take to finish */
+  function close(patience = NOW_MS): Promise<void> {
     closing ??= (async () => {
       state = 'closed';
       for (const door of sockets) door.close();
+      const cancel = clock.after(patience, () => doors.http.server.closeAllConnections());
       await doors.http.close();
+      cancel();
       await operators.close();
       venue.forwarder?.close();
       await core.close();
+      log.info({ event: 'closed' }, 'closed');
+      tellEnded();
     })();
     return closing;
   }
@@ -122,8 +155,9 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     },
     start,
     drain,
-    close,
-    [Symbol.asyncDispose]: close,
+    close: () => close(),
+    ended,
+    [Symbol.asyncDispose]: () => close(),
   };
 }
 

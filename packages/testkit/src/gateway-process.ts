@@ -21,6 +21,8 @@ export interface GatewayProcess {
   readonly startedIn: number;
   /** The last lines that the gateway logged. */
   readonly log: readonly string[];
+  /** The exit code, once the process has ended by itself or by a signal that it heeded; null after one that killed. */
+  readonly ended: Promise<number | null>;
   /** Sends a signal and waits for the end. @returns the exit code, null after a signal that killed */
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
@@ -73,18 +75,18 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
     log.push(line);
     if (log.length > LOG_LINES) log.shift();
   });
+  const ended = once(child, 'exit').then(() => child.exitCode);
   const ready = await firstLine(child, patience, log);
   return {
     ready,
     pid: child.pid ?? 0,
     startedIn: performance.now() - begun,
     log,
+    ended,
     async stop(signal = 'SIGTERM') {
       if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-      const ended = once(child, 'exit');
       child.kill(signal);
-      await ended;
-      return child.exitCode;
+      return ended;
     },
   };
 }
@@ -96,11 +98,13 @@ function firstLine(child: ChildProcess, patience: number, log: readonly string[]
       reject(new Error(`the gateway ${why}\n${log.slice(-10).join('\n')}`));
     };
     const timer = setTimeout(() => fail(`was not ready after ${patience} ms`), patience);
-    child.once('exit', (code, signal) => fail(`ended before it was ready (${code ?? signal})`));
+    const early = (code: number | null, signal: string | null) =>
+      fail(`ended before it was ready (${code ?? signal})`);
+    child.once('exit', early);
     if (child.stdout === null) return fail('has no standard output');
     createInterface({ input: child.stdout }).once('line', (line) => {
       clearTimeout(timer);
-      child.removeAllListeners('exit');
+      child.off('exit', early);
       resolve(JSON.parse(line) as Ready);
     });
   });

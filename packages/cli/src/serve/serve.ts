@@ -64,7 +64,7 @@ export async function serve(flags: ServeFlags, io: Io): Promise<number> {
         io.out(line);
       }
     }
-    const ending = await Promise.race([stopped(io.stop), faults.fault]);
+    const ending = await Promise.race([stopped(io.stop), faults.fault, drained(gateway)]);
     if (!flags.json && ending === 'stopped') {
       io.err('stopping: connections are being closed (Ctrl-C again stops at once)');
     }
@@ -144,7 +144,10 @@ async function openSandbox({ seed, rate, replay }: ServeFlags, log: Logger) {
 }
 
 /** What ends the waiting: a signal, or an error that nobody caught. */
-type Ending = 'stopped' | 'fault';
+type Ending = 'stopped' | 'fault' | 'drained';
+
+/** By an operator's command: then nothing is left to wait for. */
+const drained = (gateway: Gateway): Promise<Ending> => gateway.ended.then(() => 'drained');
 
 /**
  * The last resort (R84): after an uncaught error the state of the process is unknown, so it drains and goes.

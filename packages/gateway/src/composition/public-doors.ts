@@ -18,7 +18,12 @@ import type { Venue } from './venue.ts';
 /** Of one refused token from one address: as often at once, and per second for ever. */
 const REPEATS = { capacity: 5, refillPerSecond: 0.1 };
 
-export function createPublicDoors(core: Core, { routes, forwarder }: Venue, services: ConnectionServices) {
+export function createPublicDoors(
+  core: Core,
+  { routes, forwarder }: Venue,
+  services: ConnectionServices,
+  { draining }: { draining: () => boolean },
+) {
   const { config, clock, log, metrics, identity, store, keys, limits, registry, flusher, channels, usage } =
     core;
   const { walletLogin, sessions, authenticator, signingKeys, schemes, changes } = identity;
@@ -38,6 +43,7 @@ export function createPublicDoors(core: Core, { routes, forwarder }: Venue, serv
     log,
     observe: httpObserver(metrics, 'public'),
     ...requestTracing(core),
+    draining,
     refused: refusalCounter(metrics, 'public'),
   });
   const sources = createSources(config.http.trustedProxies);

@@ -217,8 +217,11 @@ export const configSchema = z.strictObject({
 
   tracing: z.prefault(
     z.strictObject({
-      /** Goes on with the trace that a client names in `traceparent`. Only behind a proxy that sets it itself. */
-      inbound: z.boolean().default(false),
+      /** Seconds for which a node that drains says that it is not ready and goes on, until balancers have noticed. */
+      notice: seconds(0, 0, 120),
+      /** Seconds over which connections are closed on SIGTERM, and the most the whole drain may take. */
+      window: seconds(2, 0, 300),
+      limit: seconds(25, 1, 600),
     }),
     {},
   ),

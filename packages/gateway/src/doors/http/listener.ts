@@ -23,6 +23,8 @@ export interface ListenerOptions {
   refused?: (code: ErrorCode) => void;
   /** Told once per request when its answer has been sent. `route` is the pattern, never the URL. */
   observe?: (request: { method: string; route: string; status: number; seconds: number }) => void;
+  /** While true every answer asks its client to make its next request on another connection (RFC 9112 section 9.6). */
+  draining?: () => boolean;
   /** Absent: nobody traces. */
   tracing?: RequestTracing;
 }
@@ -142,6 +144,7 @@ export function createListener(options: ListenerOptions): Listener {
   fastify.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
+    if (options.draining?.() === true) reply.header('connection', 'close');
     // The bytes decide how a body is read; Fastify would refuse a label that it cannot parse.
     request.headers['content-type'] = undefined;
     if (request.raw.rawHeaders.length > MAX_HEADERS * 2) {

@@ -49,6 +49,7 @@ export interface HttpDoorOptions {
   /** Default: those of the requirements. */
   timeouts?: NonNullable<ListenerOptions['timeouts']>;
   observe?: NonNullable<ListenerOptions['observe']>;
+  draining?: NonNullable<ListenerOptions['draining']>;
   tracing?: NonNullable<ListenerOptions['tracing']>;
   refused?: NonNullable<ListenerOptions['refused']>;
 }
@@ -79,6 +80,7 @@ export function createHttpDoor(options: HttpDoorOptions): HttpDoor {
     sourceOf: (request) => sources.source(request.raw),
     ...(options.timeouts === undefined ? {} : { timeouts: options.timeouts }),
     ...(options.observe === undefined ? {} : { observe: options.observe }),
+    ...(options.draining === undefined ? {} : { draining: options.draining }),
     ...(options.tracing === undefined ? {} : { tracing: options.tracing }),
     ...(options.refused === undefined ? {} : { refused: options.refused }),
   });
