@@ -3,6 +3,7 @@
  * are read elsewhere (the CLI merges file, environment and flags); this file only says what is valid.
  */
 import { z } from 'zod';
+import { brokerSchema } from './broker-config.ts';
 import { limitsSchema, tiersSchema } from './limits-config.ts';
 import { routeSchema } from './routes-config.ts';
 import { socketioSchema } from './socketio-config.ts';
@@ -41,6 +42,8 @@ export const configSchema = z.strictObject({
     }),
     {},
   ),
+  /** Speed: what several gateways share besides the store. */
+  broker: brokerSchema,
   /** `iss` and base of links in tokens. */
   issuer: z.string().min(1).max(256).default('countersign'),
   /** `aud` of access and refresh tokens. */
