@@ -53,6 +53,11 @@ export class Access {
     return this.#standing.proof?.principal ?? null;
   }
 
+  /** Whose connection it is while the proof lasts. A node that cannot confirm access has not lost its peers. */
+  get present(): Principal | null {
+    return this.#standing.lapsed ? null : this.owner;
+  }
+
   get credential(): Credential | null {
     return this.owner?.credential ?? null;
   }
@@ -150,6 +155,7 @@ export class Access {
       if (due === 'lapsed') {
         if (host.dialect?.endsWithProof === true) return this.end();
         holdings.pause();
+        this.#parts.identityChanged();
       } else host.notify(host.conversation.expired());
     }
   }

@@ -116,6 +116,11 @@ export class Connection {
     return this.#access.credential;
   }
 
+  /** Who is here on a proof whose time has not run out, whether or not access can be confirmed just now. */
+  get present(): Principal | null {
+    return this.#access.present;
+  }
+
   /** The user that is signed in here, expired or not. */
   get userId(): number | null {
     return this.#access.owner?.userId ?? null;

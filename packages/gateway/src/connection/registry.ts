@@ -4,6 +4,7 @@ import type { Clock } from '../operations/clock.ts';
 import type { Account, Credential, Principal } from '../session/principal.ts';
 import type { Change } from '../store/store.ts';
 import type { Connection } from './connection.ts';
+import { Presence } from './presence.ts';
 
 const credentialId = (credential: Credential): string => {
   if (credential.kind === 'session') return `session:${credential.sid}`;
@@ -33,6 +34,8 @@ export interface ConnectionInfo {
 }
 
 export class ConnectionRegistry {
+  /** Users and sessions with a live proof: those whose proof has expired are not present. */
+  readonly presence = new Presence();
   readonly #all = new Set<Connection>();
   readonly #byCredential = new Map<string, Set<Connection>>();
   readonly #byUser = new Map<string, Set<Connection>>();
@@ -58,6 +61,7 @@ export class ConnectionRegistry {
 
   /** Files a connection under its present identity, or takes it out when it is closed. */
   identityChanged(connection: Connection): void {
+    this.presence.set(connection, connection.closed ? null : connection.present);
     const before = this.#filed.get(connection);
     if (before !== undefined) {
       unfile(this.#byCredential, before.credential, connection);

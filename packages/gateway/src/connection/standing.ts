@@ -16,6 +16,11 @@ export class Standing {
     return this.#proof;
   }
 
+  /** The time of the last proof has run out. */
+  get lapsed(): boolean {
+    return this.#lapsed;
+  }
+
   /** There is a proof that counts: its time has not run out, and access could be confirmed. */
   get lasts(): boolean {
     return this.#proof !== null && !this.#lapsed && !this.#suspended;
