@@ -1,5 +1,4 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { setTimeout } from 'node:timers/promises';
 import { findPostgres, type PostgresServer, startPostgres } from '@countersign/testkit';
 import postgres from 'postgres';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -59,6 +58,7 @@ describe.skipIf(bin === null)('the store on a failing PostgreSQL server [needs p
     function work() {
       const acknowledged: [what: 'opened' | 'rotated' | 'revoked' | 'spent', id: string][] = [];
       const failures: Record<string, number> = {};
+      const waiting = new Set<() => void>();
       let stop = false;
       const attempt = async (
         what: (typeof acknowledged)[number][0],
@@ -68,6 +68,7 @@ describe.skipIf(bin === null)('the store on a failing PostgreSQL server [needs p
         const code = await settled(call());
         if (code === 'done') acknowledged.push([what, id]);
         else failures[code] = (failures[code] ?? 0) + 1;
+        for (const look of waiting) look();
         return code === 'done';
       };
       const worker = async (n: number) => {
@@ -89,14 +90,29 @@ describe.skipIf(bin === null)('the store on a failing PostgreSQL server [needs p
           if (issued === 'done') await attempt('spent', id, () => store.challenges.spend(ALICE, id, 2_000));
         }
       };
+      /** Looks after every call that has ended. */
+      const until = (holds: () => boolean) =>
+        new Promise<void>((resolve) => {
+          const look = () => {
+            if (holds() && waiting.delete(look)) resolve();
+          };
+          waiting.add(look);
+          look();
+        });
+      const failed = () => Object.values(failures).reduce((a, b) => a + b, 0);
       const workers = Promise.all(Array.from({ length: 12 }, (_, n) => worker(n)));
       return {
         acknowledged,
         failures,
         /** Until this many more things have been acknowledged: the store is at work again. */
-        async progress(count: number) {
+        progress(count: number) {
           const enough = acknowledged.length + count;
-          while (acknowledged.length < enough) await setTimeout(5);
+          return until(() => acknowledged.length >= enough);
+        },
+        /** Until this many calls more have failed: the loss of the server is felt. */
+        trouble(count: number) {
+          const enough = failed() + count;
+          return until(() => failed() >= enough);
         },
         end() {
           stop = true;
@@ -138,9 +154,9 @@ describe.skipIf(bin === null)('the store on a failing PostgreSQL server [needs p
       const working = work();
       for (let round = 0; round < 2; round++) {
         await working.progress(150);
-        const before = Object.values(working.failures).reduce((a, b) => a + b, 0);
+        const felt = working.trouble(12);
         await server.stop('SIGKILL');
-        while (Object.values(working.failures).reduce((a, b) => a + b, 0) < before + 12) await setTimeout(20);
+        await felt;
         await server.restart();
       }
       await working.progress(150);
@@ -218,7 +234,9 @@ describe.skipIf(bin === null)('the store on a failing PostgreSQL server [needs p
     };
     await store.probe();
     standbys('nowhere');
-    while (server.psql('postgres', 'show synchronous_standby_names') !== 'nowhere') await setTimeout(10);
+    // Its processes take the new settings one by one: each question is asked in a new one.
+    const known = () => server.psql('postgres', 'show synchronous_standby_names') === 'nowhere';
+    for (let asked = 1; !known(); asked += 1) expect(asked).toBeLessThan(200);
     try {
       expect(await settled(store.users.create(newUser()))).toBe('uncertain');
     } finally {
