@@ -1,8 +1,9 @@
 /** What a connection is given of the rest of the gateway, whichever door it came through. */
 import { CHAINWORKS_REQUESTS, Refusal } from '@countersign/protocol';
+import { MessageRates } from '../connection/message-rates.ts';
 import type { ConnectionServices } from '../connection/services.ts';
-import type { Permission } from '../session/principal.ts';
 import type { Metrics } from '../operations/metrics.ts';
+import type { Permission } from '../session/principal.ts';
 import type { Core } from './core.ts';
 import type { Venue } from './venue.ts';
 
@@ -24,7 +25,6 @@ export function createConnectionServices(core: Core, { routes, forwarder }: Venu
   const counted = commandCounter(metrics);
 
   return {
-    hub,
     around: (command, peer, dialect, work) => {
       counted(dialect, command.kind);
       if (tracing === null) return work();
@@ -35,12 +35,16 @@ export function createConnectionServices(core: Core, { routes, forwarder }: Venu
       };
       return tracing.span(`command ${command.kind}`, about, work, { kind: 'server', root: true });
     },
+    hub,
     clock,
     dialects,
     limits: {
       messagesPerSecond,
       messageBurst,
       subscriptionsPerConnection,
+      anonymousSubscriptions,
+      // A login, or the first subscribe, may be as large as any message, and others may wait for it.
+      probation: { ...beforeLogin, whole: beforeLogin.bytes + messageLimit },
       privateHold,
       leeway: config.tokens.leeway * 1000,
       queriesInFlight: QUERIES_IN_FLIGHT,
@@ -50,6 +54,13 @@ export function createConnectionServices(core: Core, { routes, forwarder }: Venu
       const proof = authenticator.bearer(token, { door: 'websocket', address, source });
       return proof instanceof Promise ? proof.then((later) => ({ ...later, asOf })) : { ...proof, asOf };
     },
+    messageRates: new MessageRates((who) => {
+      const { name, messages } = limits.tierOf(who);
+      // As budgets are: a key or token with a tier of its own has a rate of its own.
+      return config.limits.enabled && messages !== null
+        ? { ...messages, payer: `${who.userId}/${name}` }
+        : null;
+    }, clock),
     meter: {
       limits,
       weights: config.limits.weights,

@@ -2,7 +2,7 @@
 import type { Command } from '../dialects/dialect.ts';
 
 /** A command, or something of our own that has to take its turn among them. */
-export type Work = Command | (() => Promise<void>);
+export type Work = Command | (() => Promise<void> | undefined);
 
 export interface CommandQueueOptions {
   /** Most that may wait. */

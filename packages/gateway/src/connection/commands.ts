@@ -23,6 +23,10 @@ export interface CommandParts {
   queue: Pick<CommandQueue, 'addFirst'>;
   /** The peer has done what a new connection must do in time. */
   settle(): void;
+  /** It has asked for what everybody may read. */
+  joined(): void;
+  /** A private want has waited for a login that did not come. */
+  wasted(): void;
 }
 
 export class Commands {
@@ -36,10 +40,6 @@ export class Commands {
   }
 
   carryOut(command: Command): Promise<void> | undefined {
-    const { meter, access, host } = this.#parts;
-    const admitted = meter.charge(command, access.owner);
-    if (admitted instanceof Promise) {
-      return admitted.then((passed) => (host.closed ? undefined : this.#perform(command, passed)));
     const { services, host } = this.#parts;
     if (services.around === undefined) return this.#admit(command);
     const dialect = host.dialect?.name ?? 'none';
@@ -47,8 +47,22 @@ export class Commands {
   }
 
   #admit(command: Command): Promise<void> | undefined {
+    const { meter, access, host } = this.#parts;
+    const admitted = meter.charge(command, access.owner);
+    if (admitted instanceof Promise) {
+      return admitted.then((passed) => (host.closed ? undefined : this.#perform(command, passed)));
     }
     return this.#perform(command, admitted);
+  }
+
+  /** True if one of them may be held until a login comes: what it leads to is known later. */
+  mayWait(commands: readonly Command[]): boolean {
+    const { host, access } = this.#parts;
+    if (host.dialect?.holdsPrivate !== true || access.owner !== null) return false;
+    return commands.some(
+      (command) =>
+        command.kind === 'subscribe' && command.wants.some(({ channel }) => channel.audience !== 'public'),
+    );
   }
 
   failed(work: Work, error: unknown): void {
@@ -116,12 +130,15 @@ export class Commands {
     const mayHold = host.dialect?.holdsPrivate === true && access.owner === null;
     await subscriptions.subscribe(command, by, mayHold ? (want) => this.#hold(want) : null);
     if (holdings.size > 0) this.#parts.settle();
+    // Also where the venue has nothing to show there yet.
+    if (command.wants.some(({ channel }) => channel.audience === 'public')) this.#parts.joined();
   }
 
   #hold(want: Want): boolean {
-    return this.#waiting.hold(want, this.#parts.services.limits.privateHold, () =>
-      this.#refuse(want.phrase, 'unauthorized'),
-    );
+    return this.#waiting.hold(want, this.#parts.services.limits.privateHold, () => {
+      this.#refuse(want.phrase, 'unauthorized');
+      this.#parts.wasted();
+    });
   }
 
   async #unsubscribe({ wants, token, phrase }: Extract<Command, { kind: 'unsubscribe' }>): Promise<void> {

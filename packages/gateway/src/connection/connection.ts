@@ -13,8 +13,9 @@ import { CommandQueue } from './command-queue.ts';
 import { Commands } from './commands.ts';
 import { Holdings } from './holdings.ts';
 import type { Host } from './host.ts';
-import { MessageLimit } from './message-limit.ts';
+import type { MessagePace } from './message-rates.ts';
 import { Meter } from './meter.ts';
+import { Probation } from './probation.ts';
 import { Queries } from './queries.ts';
 import type { ConnectionServices, Peer, Proof } from './services.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -35,7 +36,8 @@ export class Connection {
   readonly #access: Access;
   readonly #commands: Commands;
   readonly #queue: CommandQueue;
-  readonly #limit: MessageLimit;
+  readonly #pace: MessagePace;
+  readonly #probation: Probation;
   readonly #meter: Meter;
   /** Null until a message has shown which dialect the peer speaks; the first of the list answers until then. */
   #dialect: Dialect | null;
@@ -53,7 +55,11 @@ export class Connection {
     this.#dialect = services.dialects.length === 1 ? services.dialects[0] : null;
     this.#conversation = services.dialects[0].open(peer.id);
     this.openedAt = clock.monotonic();
-    this.#limit = new MessageLimit(limits.messagesPerSecond, limits.messageBurst, this.openedAt);
+    this.#pace = services.messageRates.open(
+      { perSecond: limits.messagesPerSecond, burst: limits.messageBurst },
+      this.openedAt,
+    );
+    this.#probation = new Probation(limits.probation);
     this.#meter = new Meter(services.meter, peer.source, peer.showsLimits === true);
     const host = this.#host();
     const holdings = new Holdings(hub, transport.outbox, host.cut);
@@ -86,12 +92,16 @@ export class Connection {
       subscriptions,
       enqueue: (work) => this.#queue.add(work),
       identityChanged: () => {
-        if (this.#access.owner !== null) settle();
+        if (this.#access.owner !== null) {
+          settle();
+          this.#probation.pass();
+        }
         services.identityChanged(this);
       },
       refused: (refusal) => services.refused(this, refusal),
     });
     this.#commands = new Commands({
+      peer,
       services,
       host,
       access: this.#access,
@@ -101,7 +111,8 @@ export class Connection {
       meter: this.#meter,
       queue: this.#queue,
       settle,
-      peer,
+      joined: () => this.#probation.pass(),
+      wasted: () => this.#wasted(0),
     });
     if (proof !== null) this.#queue.add(() => this.#access.adopt(proof, false));
   }
@@ -144,13 +155,18 @@ export class Connection {
   receive(text: string): void {
     if (this.#closed) return;
     if (this.#dialect === null) this.#recognise(text);
-    const passed = this.#limit.take(this.#services.clock.monotonic());
-    if (passed === 'cut') return this.close(CLOSE.policy);
+    const isNew = !this.#probation.passed;
+    const bytes = isNew ? Buffer.byteLength(text) : 0;
+    const passed = this.#pace.take(this.#services.clock.monotonic(), this.#access.owner);
+    if (passed === 'cut' || !this.#probation.received(bytes)) return this.close(CLOSE.policy);
     const { encoder } = this.#conversation;
-    for (const command of this.#conversation.parse(text)) {
+    const commands = this.#conversation.parse(text);
+    for (const command of commands) {
       if (passed === 'refuse') this.#refuse(command.phrase, 'rate_limited');
       else this.#queue.add(command);
     }
+    // Behind its commands: whether they led anywhere is known when they have been carried out.
+    if (isNew && !this.#commands.mayWait(commands)) this.#queue.add(() => this.#wasted(bytes));
     if (this.#conversation.encoder !== encoder) this.#holdings.setEncoder(this.#conversation.encoder);
   }
 
@@ -160,6 +176,7 @@ export class Connection {
     this.#closed = true;
     this.#commands.release();
     this.#queue.close();
+    this.#pace.close();
     this.#holdings.leaveAll();
     this.#services.identityChanged(this);
   }
@@ -224,8 +241,13 @@ export class Connection {
   #mostStreams(): number {
     const { limits, roomFor } = this.#services;
     const { owner } = this.#access;
-    const room = owner === null ? Number.POSITIVE_INFINITY : roomFor(owner).subscriptions;
-    return Math.min(limits.subscriptionsPerConnection, this.#holdings.size + room);
+    if (owner === null) return Math.min(limits.subscriptionsPerConnection, limits.anonymousSubscriptions);
+    return Math.min(limits.subscriptionsPerConnection, this.#holdings.size + roomFor(owner).subscriptions);
+  }
+
+  /** A message has led nowhere, unless the peer has come in meanwhile (R57). */
+  #wasted(bytes: number): undefined {
+    if (!this.#probation.wasted(bytes)) this.close(CLOSE.policy);
   }
 
   #recognise(text: string): void {

@@ -5,12 +5,12 @@ export class MessageLimit {
   readonly #perSecond: number;
   readonly #burst: number;
 
-  /** @param now monotonic milliseconds */
-  constructor(perSecond: number, burst: number, now: number) {
+  /** @param now monotonic milliseconds; null = the time of the first message */
+  constructor(perSecond: number, burst: number, now: number | null) {
     this.#perSecond = perSecond;
     this.#burst = burst;
     this.#tokens = burst;
-    this.#at = now;
+    this.#at = now ?? Number.POSITIVE_INFINITY;
   }
 
   /**
@@ -20,15 +20,23 @@ export class MessageLimit {
    * peer does not listen to refusals)
    */
   take(now: number): 'pass' | 'refuse' | 'cut' {
-    this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#at) / 1000) * this.#perSecond);
-    this.#at = now;
+    this.#refill(now);
     this.#tokens -= 1;
     if (this.#tokens >= 0) return 'pass';
     return this.#tokens > -this.#burst ? 'refuse' : 'cut';
   }
 
-  /** Seconds until a message passes again, at least 1. */
-  retryAfter(): number {
-    return Math.max(1, Math.ceil((1 - this.#tokens) / this.#perSecond));
+  /** Counts one message if there is room for it; one that is too many leaves nothing behind. */
+  pass(now: number): boolean {
+    this.#refill(now);
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+
+  #refill(now: number): void {
+    const passed = Math.max(0, now - this.#at) / 1000;
+    this.#tokens = Math.min(this.#burst, this.#tokens + passed * this.#perSecond);
+    this.#at = now;
   }
 }

@@ -6,7 +6,9 @@ import type { Authentication, Credential, Permission, Principal } from '../sessi
 import type { Hub } from '../streams/hub.ts';
 import type { JsonObject } from '../streams/publication.ts';
 import type { Connection } from './connection.ts';
+import type { MessageRates } from './message-rates.ts';
 import type { MeterServices } from './meter.ts';
+import type { ProbationLimits } from './probation.ts';
 
 export interface Peer {
   /** Shown to the peer as `connId` and written to the log. */
@@ -38,6 +40,10 @@ export interface ConnectionServices {
     /** Messages at once, and commands that may wait behind one that is being carried out. */
     messageBurst: number;
     subscriptionsPerConnection: number;
+    /** The same while nobody has signed in. */
+    anonymousSubscriptions: number;
+    /** What a new connection may send until it has signed in or asked for a public channel. */
+    probation: ProbationLimits;
     /** Milliseconds that a private subscription waits for a login. */
     privateHold: number;
     /** Milliseconds before the end of a proof at which its token expires and the peer is told. */
@@ -45,8 +51,17 @@ export interface ConnectionServices {
     /** Queries of one connection that may be under way at once. */
     queriesInFlight: number;
   };
+  /** How often those who have signed in may speak. */
+  readonly messageRates: MessageRates;
   /** Who pays for commands, and how much. */
   readonly meter: MeterServices;
+  /** Carries out a command by `work`; for whoever counts or traces. Absent: nobody does. */
+  around?(
+    command: Command,
+    peer: Peer,
+    dialect: string,
+    work: () => Promise<void> | undefined,
+  ): Promise<void> | undefined;
   /** How many more connections and streams a user may have, over all doors. */
   roomFor(who: Principal): { connections: number; subscriptions: number };
   /** Verifies a token that came in a message. @throws Refusal */
@@ -55,13 +70,6 @@ export interface ConnectionServices {
   changesApplied(): number;
   /** False while this node cannot know what was revoked: private work is refused, and private streams rest (R47). */
   accessConfirmed(): boolean;
-  /** Carries out a command by `work`; for whoever counts or traces. Absent: nobody does. */
-  around?(
-    command: Command,
-    peer: Peer,
-    dialect: string,
-    work: () => Promise<void> | undefined,
-  ): Promise<void> | undefined;
   /** Who a credential stands for now; null when it gives no access any more. Rejects if that cannot be found out. */
   principal(userId: number, credential: Credential, peer: Peer): Promise<Principal | null>;
   /** Answers a query from the venue. @throws Refusal */

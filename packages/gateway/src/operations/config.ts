@@ -145,10 +145,20 @@ export const configSchema = z.strictObject({
       /** Pings that a peer may send per second (R62). */
       pingsPerSecond: count(10),
       connectionsPerSource: count(20_000),
-      /** Messages that one connection may send per second on average, and at once. */
+      /**
+       * Messages that one connection may send per second on average, and at once, unless the tier of who has
+       * signed in has `messages`. As many commands may wait behind one that is being carried out.
+       */
       messagesPerSecond: count(250),
       messageBurst: count(500),
       subscriptionsPerConnection: count(500),
+      /** The same while nobody has signed in. */
+      anonymousSubscriptions: count(250),
+      /**
+       * Messages, and their bytes together, that may lead nowhere before a connection has signed in or asked for a
+       * public channel (R57): one more closes it with 1008.
+       */
+      beforeLogin: z.prefault(z.strictObject({ messages: count(5), bytes: count(16 * 1024) }), {}),
       /** Seconds without a login or a public channel after which an ethgas connection is closed (R57). */
       loginDeadline: seconds(10, 1, 300),
       /** Milliseconds for which a private subscription waits for a login that is on its way. */
@@ -208,17 +218,15 @@ export const configSchema = z.strictObject({
     {},
   ),
 
-  drain: z.prefault(
+  tracing: z.prefault(
     z.strictObject({
-      /** Seconds over which connections are closed on SIGTERM, and the most the whole drain may take. */
-      window: seconds(2, 0, 300),
-      limit: seconds(25, 1, 600),
+      /** Goes on with the trace that a client names in `traceparent`. Only behind a proxy that sets it itself. */
+      inbound: z.boolean().default(false),
     }),
     {},
   ),
-});
 
-  tracing: z.prefault(
+  drain: z.prefault(
     z.strictObject({
       /** Seconds for which a node that drains says that it is not ready and goes on, until balancers have noticed. */
       notice: seconds(0, 0, 120),
@@ -228,6 +236,7 @@ export const configSchema = z.strictObject({
     }),
     {},
   ),
+});
 
 /** Settings as a file or a caller writes them: everything may be left out. */
 export type ConfigInput = z.input<typeof configSchema>;

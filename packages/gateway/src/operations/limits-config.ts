@@ -29,6 +29,14 @@ const tierSchema = z.strictObject({
     .nullable(),
   /** On top of the limit, only for calls that reduce risk (`reducesRisk` of a route). */
   reserve: z.number().int().min(0).max(1_000_000_000).default(0),
+  /**
+   * Messages of all sockets of a user together, per second on average and at once; pings count. Null = each
+   * connection has `websocket.messagesPerSecond` and `messageBurst` for itself.
+   */
+  messages: z
+    .strictObject({ perSecond: weight(250), burst: weight(500) })
+    .nullable()
+    .default(null),
   /** Sockets at once, over all doors. */
   connections: weight(2_500),
   /** Streams held at once, over all connections. */
@@ -41,18 +49,21 @@ const SHIPPED_TIERS: Record<string, z.input<typeof tierSchema>> = {
   free: {
     requests: { limit: 12_000, burst: 500 },
     reserve: 1_200,
+    messages: { perSecond: 1_000, burst: 5_000 },
     connections: 2_500,
     subscriptions: 10_000,
   },
   pro: {
     requests: { limit: 60_000, burst: 2_500 },
     reserve: 6_000,
+    messages: { perSecond: 5_000, burst: 25_000 },
     connections: 5_000,
     subscriptions: 50_000,
   },
   'market-maker': {
     requests: { limit: 600_000, burst: 25_000 },
     reserve: 120_000,
+    messages: { perSecond: 25_000, burst: 100_000 },
     connections: 10_000,
     subscriptions: 200_000,
   },

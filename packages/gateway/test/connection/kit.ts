@@ -4,6 +4,7 @@ import { createFakeClock, type FakeClock } from '../../../testkit/src/fake-clock
 import type { Broker, Draft } from '../../src/broker/broker.ts';
 import { createMemoryBroker } from '../../src/broker/memory.ts';
 import { Connection } from '../../src/connection/connection.ts';
+import { MessageRates, type RateOf } from '../../src/connection/message-rates.ts';
 import { ConnectionRegistry } from '../../src/connection/registry.ts';
 import type { ConnectionServices, Peer, Proof } from '../../src/connection/services.ts';
 import { createCoinbaseDialect } from '../../src/dialects/coinbase.ts';
@@ -84,6 +85,8 @@ export interface KitOptions {
   query?: ConnectionServices['query'];
   /** Default: nothing is limited. */
   budget?: ConnectionServices['meter']['limits'];
+  /** Default: each connection has its own rate. */
+  rateOf?: RateOf;
   roomFor?: ConnectionServices['roomFor'];
   /** Replaces the broker, to make one that is slow or fails. */
   wrap?: (broker: Broker) => Broker;
@@ -143,6 +146,8 @@ export function createKit(options: KitOptions): Kit {
       messagesPerSecond: 1000,
       messageBurst: 500,
       subscriptionsPerConnection: 100,
+      anonymousSubscriptions: 100,
+      probation: { messages: 1000, bytes: 1_000_000, whole: 1_000_000 },
       privateHold: 1500,
       leeway: 0,
       queriesInFlight: 4,
@@ -157,6 +162,7 @@ export function createKit(options: KitOptions): Kit {
       costOf: () => ({ weight: 1 }),
     },
     roomFor: options.roomFor ?? (() => ({ connections: 1, subscriptions: 1000 })),
+    messageRates: new MessageRates(options.rateOf ?? (() => null), clock),
     changesApplied: () => applied,
     accessConfirmed: () => confirmed,
     principal,

@@ -46,7 +46,7 @@ class World {
   /** When each key is over, if ever. */
   readonly #keyEnds = new Map<string, number | null>();
   /** Changes of access that the node has not heard of. */
-  readonly #missed: ((missed: boolean) => Promise<void>)[] = [];
+  readonly #missed: ((paused: boolean) => Promise<void>)[] = [];
   /** How many of every four look-ups take their time. */
   #slowness = 0;
   #turn = 0;
@@ -338,7 +338,7 @@ class World {
   }
 
   /** A change of access, now or as soon as the node can read of it. */
-  async #reaching(change: (missed: boolean) => Promise<void>): Promise<void> {
+  async #reaching(change: (paused: boolean) => Promise<void>): Promise<void> {
     if (this.kit.confirmed) await change(false);
     else this.#missed.push(change);
   }
@@ -349,8 +349,10 @@ class World {
     // As the change log does it: connections have been told of what was missed before anything counts again, but
     // not everybody who was told has looked up yet what is left.
     if (confirmed) {
+      // Streams that had no time to be paused go on until a change has been looked up, as they always do.
+      const paused = this.truth.now() - (this.truth.unconfirmedSince ?? 0) >= 250;
       for (const change of this.#missed.splice(0)) {
-        change(true).catch((error: unknown) => void this.kit.faults.push(error));
+        change(paused).catch((error: unknown) => void this.kit.faults.push(error));
       }
     }
     this.truth.unconfirmedSince = confirmed ? null : this.truth.now();
@@ -358,10 +360,10 @@ class World {
   }
 
   async #changeUser(userId: number, which: number): Promise<void> {
-    await this.#reaching((missed) => this.#changeUserNow(userId, which, missed));
+    await this.#reaching((paused) => this.#changeUserNow(userId, which, paused));
   }
 
-  async #changeUserNow(userId: number, which: number, missed: boolean): Promise<void> {
+  async #changeUserNow(userId: number, which: number, paused: boolean): Promise<void> {
     const user = this.#users.get(userId);
     if (user === undefined) return;
     if (which === 0) user.active = !user.active;
@@ -372,12 +374,12 @@ class World {
     });
     // Who gains may be given more at once; whoever loses keeps it until the change has been looked up, unless
     // nothing private flows.
-    if (missed || (user.active && user.mayRead)) this.truth.users.set(userId, { ...user });
-    for (let left = 1000; left > 0 && !done && !missed; left -= 1) {
+    if (paused || (user.active && user.mayRead)) this.truth.users.set(userId, { ...user });
+    for (let left = 1000; left > 0 && !done && !paused; left -= 1) {
       this.#pending.shift()?.finish();
       await settle();
     }
-    if (!missed) this.truth.users.set(userId, { ...user });
+    if (!paused) this.truth.users.set(userId, { ...user });
     await told;
   }
 

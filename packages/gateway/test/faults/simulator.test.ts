@@ -20,7 +20,8 @@ beforeAll(async () => {
     destination: { write: (line: string) => void logged.push(JSON.parse(line)) },
   });
   // Nothing here shall end for idleness or silence while the test moves the time.
-  const websocket = { pingInterval: 300, loginDeadline: 300 };
+  const beforeLogin = { messages: 1000, bytes: 1_000_000 };
+  const websocket = { pingInterval: 300, loginDeadline: 300, beforeLogin };
   const coinbase = { firstSubscribe: 300 };
   open = await startTestGateway({ sandbox: { faults: true }, websocket, coinbase }, { clock, log });
 });

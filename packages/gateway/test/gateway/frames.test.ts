@@ -6,7 +6,14 @@ let gateway: TestGateway;
 let url: string;
 
 beforeAll(async () => {
-  gateway = await startTestGateway({ websocket: { messagesPerSecond: 10, messageBurst: 40 } });
+  gateway = await startTestGateway({
+    websocket: {
+      messagesPerSecond: 10,
+      messageBurst: 40,
+      // What is looked at here is bytes and words, by whoever they come from.
+      beforeLogin: { messages: 1000, bytes: 1_000_000 },
+    },
+  });
   url = gateway.urls.websocket;
 });
 afterAll(async () => {

@@ -29,7 +29,14 @@ beforeAll(async () => {
   process.on('unhandledRejection', note);
   process.on('uncaughtException', note);
   gateway = await startTestGateway(
-    { limits: { enabled: false }, websocket: { messagesPerSecond: 1_000_000, messageBurst: 100_000 } },
+    {
+      limits: { enabled: false },
+      websocket: {
+        messagesPerSecond: 1_000_000,
+        messageBurst: 100_000,
+        beforeLogin: { messages: 1_000_000, bytes: 10_000_000 },
+      },
+    },
     { log: createLog({ level: 'error', destination: { write: (line) => faults.push(line) } }) },
   );
   const one = await gateway.logIn(0);
