@@ -6,20 +6,19 @@
 -- capacity, over all nodes.
 --
 -- KEYS  1 life  2 the pool
--- ARGV  1 time or ''   2 run id   3 milliseconds that must be remembered before anything is lent
---       4 units that the first who waits needs   5 that all who wait need   6 to lend beyond that, if there is plenty
---       7, 8 milliseconds for which a loan is good: without and with units beyond what is needed
---       9 name of the life that the next is from   10 units given back
---       11 number of rings, then for each: name, milliseconds of a part, parts, capacity, part of the units given back
+-- ARGV  1 time or ''   2 milliseconds that must be remembered before anything is lent
+--       3 units that the first who waits needs   4 that all who wait need   5 to lend beyond that, if there is plenty
+--       6, 7 milliseconds for which a loan is good: without and with units beyond what is needed
+--       8 name of the life that the next is from   9 units given back
+--       10 number of rings, then for each: name, milliseconds of a part, parts, capacity, part of the units given back
 --       then pairs of what was used without asking: how many milliseconds ago, units
--- Returns 0 nothing yet: when the life began, its age
+-- Returns 0 nothing yet: name of the life, its age in milliseconds
 --         1 lent: name of the life, age, units, good for, left of the first ring, milliseconds until it is empty, part in each ring
 --         2 refused: name of the life, age, number of the ring, milliseconds to wait, left of the first ring, until it is empty
 local now = clock(ARGV[1])
-local began = lifeBegan(KEYS[1], ARGV[2], now)
-local life = ARGV[2] .. ':' .. whole(began)
+local began, life = lifeOf(KEYS[1], now)
 local age = math.max(0, now - began)
-local keep = tonumber(ARGV[3])
+local keep = tonumber(ARGV[2])
 if age < keep then
   return { 0, life, age }
 end
@@ -32,8 +31,8 @@ else
 end
 
 local rings = {}
-local at = 12
-for number = 1, tonumber(ARGV[11]) do
+local at = 11
+for number = 1, tonumber(ARGV[10]) do
   local ring = {
     name = ARGV[at],
     length = tonumber(ARGV[at + 1]),
@@ -50,9 +49,9 @@ for number = 1, tonumber(ARGV[11]) do
       ring.used = ring.used + units
     end
   end
-  if ARGV[9] == life then
+  if ARGV[8] == life then
     local part = tonumber(ARGV[at + 4])
-    local back = math.min(tonumber(ARGV[10]), ring.units[part] or 0)
+    local back = math.min(tonumber(ARGV[9]), ring.units[part] or 0)
     if back > 0 then
       ring.units[part] = ring.units[part] - back
       ring.used = ring.used - back
@@ -98,7 +97,7 @@ while at < #ARGV do
   at = at + 2
 end
 
-local need = tonumber(ARGV[4])
+local need = tonumber(ARGV[3])
 local room = math.huge
 local short, wait = 0, -1
 for number, ring in ipairs(rings) do
@@ -118,10 +117,10 @@ end
 
 local lent, goodFor, where = 0, 0, {}
 if short == 0 and need > 0 then
-  lent = math.min(room, tonumber(ARGV[5]))
+  lent = math.min(room, tonumber(ARGV[4]))
   -- The nearer the end, the smaller what is lent ahead: the last units go one by one.
-  local ahead = math.max(0, math.min(tonumber(ARGV[6]), math.floor((room - lent) / 4)))
-  goodFor = tonumber(ahead > 0 and ARGV[8] or ARGV[7])
+  local ahead = math.max(0, math.min(tonumber(ARGV[5]), math.floor((room - lent) / 4)))
+  goodFor = tonumber(ahead > 0 and ARGV[7] or ARGV[6])
   lent = lent + ahead
   for number, ring in ipairs(rings) do
     where[number] = count(ring, now + goodFor, lent)

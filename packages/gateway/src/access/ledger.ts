@@ -76,7 +76,7 @@ export interface Ledger {
 export interface Scripts {
   /** False while it is known that nothing would be answered. */
   readonly healthy: boolean;
-  /** @param args of borrow.lua from the third on */
+  /** @param args of borrow.lua from the second on */
   borrow(pool: string, args: readonly string[]): Promise<unknown>;
   /** Answers `[name of the life, age in milliseconds]`. */
   life(): Promise<unknown>;

@@ -7,7 +7,7 @@ import { inTime } from '../operations/in-time.ts';
 import type { MaybePromise } from './maybe-promise.ts';
 import { createMemoryReplayCache, type ReplayCache, type Spending, STRICT_LEEWAY } from './replay-cache.ts';
 
-/** Runs spend.lua with its arguments from the third on. */
+/** Runs spend.lua with its arguments from the second on. */
 export interface SpendScript {
   /** False while it is known that nothing would be answered, or that what is remembered may be evicted. */
   readonly healthy: boolean;
