@@ -40,8 +40,9 @@ export type Core = Awaited<ReturnType<typeof openCore>>;
 export async function openCore({ config, clock, log }: { config: Config; clock: Clock; log: Logger }) {
   const dataDir = resolve(config.dataDir);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const fault = (event: string, error: unknown): void => {
-    log.error({ event, err: error instanceof Error ? error : new Error(String(error)) }, 'fault');
+  const fault = (event: string, error: unknown, connectionId?: string): void => {
+    const err = error instanceof Error ? error : new Error(String(error));
+    log.error({ event, connectionId, err }, 'fault');
   };
 
   const kek = openKeyEncryption(dataDir);

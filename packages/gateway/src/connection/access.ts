@@ -214,7 +214,7 @@ export class Access {
       await subscriptions.resume(host.conversation.encoder);
     } catch (error) {
       // Half of the streams would go on without a word about the others.
-      if (!(error instanceof Refusal)) services.fault('connection.resume', error);
+      if (!(error instanceof Refusal)) services.fault('connection.resume', error, this.#parts.peer.id);
       host.close(CLOSE.overload);
     }
   }

@@ -67,7 +67,7 @@ export class Commands {
 
   failed(work: Work, error: unknown): void {
     const refusal = error instanceof Refusal;
-    if (!refusal) this.#parts.services.fault('connection.command', error);
+    if (!refusal) this.#parts.services.fault('connection.command', error, this.#parts.peer.id);
     if (typeof work !== 'function') this.#refuse(work.phrase, refusal ? error.code : 'internal');
   }
 

@@ -84,6 +84,6 @@ export interface ConnectionServices {
   identityChanged(connection: Connection): void;
   /** Told of every credential that was refused, with the reason that the peer is not told. */
   refused(connection: Connection, refusal: Refusal): void;
-  /** A fault of ours. */
-  fault(event: string, error: unknown): void;
+  /** A fault of ours; `connectionId` where it is about one. */
+  fault(event: string, error: unknown, connectionId?: string): void;
 }
