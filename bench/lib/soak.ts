@@ -4,7 +4,15 @@
  * every book is the one that was published, and that nobody asks for more than the faults explain.
  */
 import { createWalletSession, type WalletSession } from '@countersign/client';
-import { type Allowance, allowanceOf, ENDINGS, FAULTS, type Lives, sumOf } from './soak-allowance.ts';
+import {
+  type Allowance,
+  allowanceOf,
+  ENDINGS,
+  type Ending,
+  FAULTS,
+  type Lives,
+  sumOf,
+} from './soak-allowance.ts';
 import { type SoakClient, socketIoClient, webSocketClient } from './soak-clients.ts';
 import { SoakPublisher } from './soak-publisher.ts';
 import { BookTruth, createDraw, createTally } from './soak-truth.ts';
@@ -25,6 +33,9 @@ export interface SoakOptions {
   /** Publications to every stream, each second. */
   rate: number;
   lives: Lives;
+  /** What every connection has, and by turns one of the others. Default: those of `soak-allowance.ts`. */
+  faults?: string;
+  endings?: readonly Ending[];
   /** Kills the gateway and starts it again at the same place. */
   restart(): Promise<void>;
 }
@@ -48,7 +59,7 @@ const PRIVATE_EVERY = 40;
 
 /** @returns what came of it; whether that is good is in `failures` */
 export async function soak(options: SoakOptions, stages: readonly SoakStage[]): Promise<SoakReport> {
-  const { urls, seed, perDoor, rate, lives } = options;
+  const { urls, seed, perDoor, rate, lives, faults = FAULTS, endings = ENDINGS } = options;
   const tally = createTally();
   const truth = new BookTruth(tally);
   const draw = createDraw(seed);
@@ -74,7 +85,7 @@ export async function soak(options: SoakOptions, stages: readonly SoakStage[]): 
     totals.lost += lost;
   }
 
-  const endingOf = (index: number) => ENDINGS[index % ENDINGS.length]!;
+  const endingOf = (index: number) => endings[index % endings.length]!;
 
   function open(index: number): void {
     const session = sessions[index]!;
@@ -92,7 +103,7 @@ export async function soak(options: SoakOptions, stages: readonly SoakStage[]): 
       },
     };
     const door = Math.floor(index / perDoor);
-    const query = `?faults=${FAULTS},${endingOf(index).spec}&seed=${seed}.${index}`;
+    const query = `?faults=${faults},${endingOf(index).spec}&seed=${seed}.${index}`;
     const client =
       door === 2
         ? socketIoClient(`socketio ${index}`, `${urls.socketio}${query}`, session, surroundings)
