@@ -3,9 +3,10 @@
  *
  * npm run bench                       all of them
  * npm run bench -- login rest         some
- *   --rounds N   --seconds N
+ *   --rounds N   --seconds N   --install (client: fetches what it is compared with)
  */
 import { parseArgs } from 'node:util';
+import { client } from './client.ts';
 import { fanout } from './fanout.ts';
 import { forward } from './forward.ts';
 import { idle } from './idle.ts';
@@ -15,11 +16,15 @@ import { recovery } from './recovery.ts';
 import { rest } from './rest.ts';
 import { verify } from './verify.ts';
 
-const BENCHES = { login, rest, fanout, verify, level2, recovery, idle, forward } as const;
+const BENCHES = { login, rest, fanout, verify, level2, recovery, idle, forward, client } as const;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: 'string', default: '3' }, seconds: { type: 'string', default: '6' } },
+  options: {
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '6' },
+    install: { type: 'boolean', default: false },
+  },
 });
 const chosen = positionals.length === 0 ? Object.keys(BENCHES) : positionals;
 const unknown = chosen.find((name) => !(name in BENCHES));
@@ -28,5 +33,9 @@ if (unknown !== undefined) {
   process.exit(2);
 }
 for (const name of chosen as (keyof typeof BENCHES)[]) {
-  await BENCHES[name]({ rounds: Number(values.rounds), seconds: Number(values.seconds) });
+  await BENCHES[name]({
+    rounds: Number(values.rounds),
+    seconds: Number(values.seconds),
+    install: values.install,
+  });
 }

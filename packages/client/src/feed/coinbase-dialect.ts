@@ -192,13 +192,21 @@ function split(
   list: string | null,
   events: readonly unknown[],
 ): [key: string | null, parts: FramePart[]][] {
+  const [first] = events;
+  // As every frame of a book is: one event that names its product.
+  if (
+    events.length === 1 &&
+    keyedBy === 'product' &&
+    isObject(first) &&
+    typeof first.product_id === 'string'
+  ) {
+    return [[first.product_id, [partOf(first)]]];
+  }
   const byKey = new Map<string | null, FramePart[]>();
   const put = (key: string | null, event: JsonObject) => {
-    const type = event.type === 'snapshot' ? 'snapshot' : 'update';
-    const part: FramePart = { type, item: null, action: null, data: event };
     const parts = byKey.get(key);
-    if (parts === undefined) byKey.set(key, [part]);
-    else parts.push(part);
+    if (parts === undefined) byKey.set(key, [partOf(event)]);
+    else parts.push(partOf(event));
   };
   for (const event of events) {
     if (!isObject(event)) continue;
@@ -223,6 +231,13 @@ function split(
   }
   return [...byKey];
 }
+
+const partOf = (event: JsonObject): FramePart => ({
+  type: event.type === 'snapshot' ? 'snapshot' : 'update',
+  item: null,
+  action: null,
+  data: event,
+});
 
 /** `status` names a product by `id`. */
 const productOf = (item: unknown): string | null =>

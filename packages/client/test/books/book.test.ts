@@ -88,3 +88,18 @@ test.each<LevelChange>([
   expect(book.apply([['bid', '1', '2'], bad])).toBe(false);
   expect(book.bestBid).toEqual({ price: '1', quantity: '1' });
 });
+
+test('prices that are one and the same number to a float are levels of their own, in their order', () => {
+  const close = ['0.1', '0.10000000000000000001', '0.10000000000000000002', '0.09999999999999999999'];
+  expect(new Set(close.map(Number)).size).toBe(1);
+  for (const shuffled of [close, [...close].reverse()]) {
+    const changed = new Book();
+    const replaced = new Book();
+    changed.apply(shuffled.map((price) => ['bid', price, '1']));
+    replaced.reset(shuffled.map((price) => ['bid', price, '1']));
+    const sorted = ['0.10000000000000000002', '0.10000000000000000001', '0.1', '0.09999999999999999999'];
+    for (const book of [changed, replaced]) expect(book.bids().map(({ price }) => price)).toEqual(sorted);
+    changed.apply([['bid', '0.10000000000000000001', '0']]);
+    expect(changed.bids().map(({ price }) => price)).toEqual(sorted.filter((_, n) => n !== 1));
+  }
+});
