@@ -1,5 +1,5 @@
 /** `countersign relays`: the published relays of seed 002, and which is near. */
-import { type MeasuredRelay, type Relay, relays } from '@countersign/client';
+import { type MeasuredRelay, type Relay, RelayError, relays } from '@countersign/client';
 import { defineCommand } from 'citty';
 import { CliError } from '../cli-error.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -14,14 +14,29 @@ export const relaysCommand = defineCommand({
       description:
         'Measure the round trip to each, nearest first (mainnet unless --environment says otherwise)',
     },
+    url: {
+      type: 'string',
+      valueHint: 'url,url',
+      description:
+        'Relays to measure instead of the published ones, each with its key: https://0x<key>@<host>',
+    },
     ...jsonFlag,
   },
   async run(context) {
     const io = ioOf(context);
-    const { nearest, json } = context.args;
+    const { nearest, json, url } = context.args;
     const environment = environmentOf(context.args.environment);
+    if (url !== undefined && !nearest) throw new CliError('usage', '--url names relays for --nearest');
     if (nearest) {
-      const measured = await relays.measure({ environment: environment ?? 'mainnet', signal: io.stop });
+      const measured = await relays
+        .measure({
+          environment: environment ?? 'mainnet',
+          ...(url === undefined ? {} : { candidates: url.split(',') }),
+          signal: io.stop,
+        })
+        .catch((error: unknown) => {
+          throw error instanceof RelayError ? new CliError('usage', error.message) : error;
+        });
       for (const relay of measured) io.out(json ? JSON.stringify(relay) : measuredLine(relay));
       return measured.some(({ roundTrip }) => roundTrip !== null) ? EXIT.ok.code : EXIT.unreachable.code;
     }
