@@ -7,7 +7,7 @@ import { Refusal } from '@countersign/protocol';
 import { fromHex, ready, verifyWalletSignature } from '@countersign/tokens';
 import type { Clock } from '../operations/clock.ts';
 import type { Config } from '../operations/config.ts';
-import type { Challenge, Change, Session, Store, User } from '../store/store.ts';
+import type { AuditEntry, Challenge, Change, Session, Store, User } from '../store/store.ts';
 import type { AccessChanges } from './access-changes.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import { challengeContext, challengeDigest, challengeText } from './challenge.ts';
@@ -64,7 +64,6 @@ export interface WalletLogin {
   complete(request: VerifyRequest): Promise<SignedIn>;
 }
 
-const ACTIVE = 1;
 /** Draws of a nonce before giving up: at four bytes an address would need millions of logins for two misses. */
 const MAX_DRAWS = 8;
 const BUSY_RETRY_SECONDS = 30;
@@ -93,22 +92,25 @@ export function createWalletLogin({
   const { nonceBytes, nonceTtl, refreshTtl, sessionsPerUser } = config.tokens;
   const { chainIds, newUser, challengesPerAddress, challengesPerSource } = config.wallet;
 
-  const audit = (action: string, actor: string, address: string, source: string, detail: object) =>
-    store.audit.append({
-      at: clock.now(),
-      actor,
-      action,
-      target: `address:${address}`,
-      source,
-      detail: JSON.stringify(detail),
-    });
+  const lineOf = (
+    action: string,
+    actor: string,
+    address: string,
+    source: string,
+    detail: object,
+  ): AuditEntry => ({
+    at: clock.now(),
+    actor,
+    action,
+    target: `address:${address}`,
+    source,
+    detail: JSON.stringify(detail),
+  });
 
   async function refuse(address: string, request: VerifyRequest, reason: string): Promise<never> {
     failures.fail(`${request.source} ${address}`);
-    await audit('login.refused', 'anonymous', address, request.source, {
-      reason,
-      userAgent: userAgentOf(request.userAgent),
-    });
+    const detail = { reason, userAgent: userAgentOf(request.userAgent) };
+    await store.audit.append(lineOf('login.refused', 'anonymous', address, request.source, detail));
     throw new Refusal('login_refused', reason);
   }
 
@@ -130,12 +132,17 @@ export function createWalletLogin({
     challenge: Challenge,
     proof: Proof,
     request: VerifyRequest,
-  ): Promise<{ user: User; session: Session; jti: string }> {
+  ): Promise<{ user: User; session: Session; jti: string } | null> {
     const at = clock.now();
     const jti = newRefreshSecret(random);
+    // Made here at every login; nothing a client sends can choose it (R52).
+    const sid = Buffer.from(random(16)).toString('base64url');
+    const { address, chainId } = challenge;
+    const { wallet } = proof;
+    const userAgent = userAgentOf(request.userAgent);
     const opened = await store.sessions.open({
       user: {
-        address: challenge.address,
+        address,
         displayName: challengeContext(challenge).name,
         roles: [...newUser.roles],
         permissions: [...newUser.permissions],
@@ -143,19 +150,26 @@ export function createWalletLogin({
         createdAt: at,
       },
       session: {
-        // Made here at every login; nothing a client sends can choose it (R52).
-        sid: Buffer.from(random(16)).toString('base64url'),
-        chainId: challenge.chainId,
-        wallet: proof.wallet,
+        sid,
+        chainId,
+        wallet,
         rotation: request.rotation === 'strict' ? 'strict' : 'adaptive',
         createdAt: at,
         expiresAt: at + refreshTtl * 1000,
         source: request.source,
-        userAgent: userAgentOf(request.userAgent),
+        userAgent,
       },
       refreshDigest: refreshDigest(jti),
       most: sessionsPerUser,
+      accepted: ({ userId }) =>
+        lineOf('login.accepted', `user:${userId}`, address, request.source, {
+          sid,
+          wallet,
+          chainId,
+          userAgent,
+        }),
     });
+    if (opened === null) return null;
     deadlines.note(opened.session);
     await endedByLimit(opened.user, opened.ended);
     return { ...opened, jti };
@@ -223,15 +237,9 @@ export function createWalletLogin({
       if (challenge === null) return refuse(address, request, 'no live challenge');
       const proof = await judge(challenge, signature);
       if (proof === null) return refuse(address, request, 'the signature is not of this address');
-      const known = await store.users.findByAddress(address);
-      if (known !== null && known.status !== ACTIVE) return refuse(address, request, 'user is suspended');
-      const { user, session, jti } = await open(challenge, proof, request);
-      await audit('login.accepted', `user:${user.userId}`, address, request.source, {
-        sid: session.sid,
-        wallet: session.wallet,
-        chainId: session.chainId,
-        userAgent: session.userAgent,
-      });
+      const opened = await open(challenge, proof, request);
+      if (opened === null) return refuse(address, request, 'user is suspended');
+      const { user, session, jti } = opened;
       const carried = proof.signature && { digest: proof.digest, signature: proof.signature };
       return {
         user,

@@ -43,6 +43,8 @@ export interface Statement<V, Row> {
   run(values: V): Op<number>;
   /** The same as a step, for `together`. */
   with(values: V): Step;
+  /** The same, of which one row at most is wanted. */
+  first(values: V): Step;
 }
 
 /**
@@ -55,6 +57,11 @@ export interface Lane {
   shared?: boolean;
 }
 
+export interface Following {
+  operation: () => Op<unknown>;
+  lane: Lane;
+}
+
 export interface Engine {
   /** Builds queries; it has no connection and runs nothing. */
   readonly build: Kysely<Tables>;
@@ -64,8 +71,13 @@ export interface Engine {
   locking<D, T extends keyof D, Row>(query: SelectQueryBuilder<D, T, Row>): SelectQueryBuilder<D, T, Row>;
   /** Sees all that has been acknowledged. */
   read<T>(operation: () => Op<T>): Promise<T>;
-  /** One transaction, durable when it resolves. If `operation` throws, nothing of it remains. */
-  write<T>(operation: () => Op<T>, lane?: Lane): Promise<T>;
+  /**
+   * One transaction, durable when it resolves. If `operation` throws, nothing of it remains.
+   *
+   * @param following made of its result, durable too when this resolves, and never there without it. In the same
+   *   transaction where writers take turns anyway; in a later one where that would make them wait for each other.
+   */
+  write<T>(operation: () => Op<T>, lane?: Lane, following?: (result: T) => Following | null): Promise<T>;
 }
 
 /** Appends to the change log in the transaction of whoever calls: a change and its record are one (R47). */
@@ -114,6 +126,7 @@ export const prepare =
     });
     return {
       with: (values) => bind(values),
+      first: (values) => bind(values, true),
       *all(values) {
         const [result] = yield [bind(values)];
         return result?.rows as Row[];

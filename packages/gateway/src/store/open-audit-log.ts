@@ -37,7 +37,7 @@ function onPostgres(url: string): AuditReader {
     patienceMs: PATIENCE_MS,
     most: 10,
   });
-  return { ...readOf(auditOn(engine)), close: () => engine.close() };
+  return { ...readOf(auditOn(engine).store), close: () => engine.close() };
 }
 
 function onSqlite(path: string): AuditReader {
@@ -58,7 +58,7 @@ function onSqlite(path: string): AuditReader {
   const commits = new GroupCommit(db);
   let open = true;
   return {
-    ...readOf(auditOn(sqliteEngine(db, commits))),
+    ...readOf(auditOn(sqliteEngine(db, commits)).store),
     async close() {
       if (!open) return;
       open = false;

@@ -23,15 +23,16 @@ export function storeOn(
   }: { clock: { monotonic(): number }; close(): Promise<void>; pool?: Store['pool'] },
 ): Store {
   const users = usersOn(engine);
+  const audit = auditOn(engine);
   return {
     challenges: challengesOn(engine),
     users: users.store,
-    sessions: sessionsOn(engine, users),
+    sessions: sessionsOn(engine, users, audit),
     changes: changesOn(engine),
     signingKeys: signingKeysOn(engine),
     apiKeys: apiKeysOn(engine),
     handshakeTokens: handshakeTokensOn(engine),
-    audit: auditOn(engine),
+    audit: audit.store,
     nodes: nodesOn(engine),
     leases: leasesOn(engine),
     sweep: sweepOn(engine),

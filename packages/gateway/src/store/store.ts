@@ -187,10 +187,12 @@ export type RotationOutcome =
 export interface SessionStore {
   /**
    * Makes the session and its first refresh token durable in one transaction, creating the user if the address
-   * is new. Does not look at the user's status.
+   * is new.
    *
+   * @param input.accepted the line about it for the audit log, durable when this resolves
    * @param input.most live sessions that the user may have, this one included (null: any number): the oldest beyond it end in the
    *   same transaction (reason `session-limit`), and `ended` are their records in the change log
+   * @returns null, and makes nothing, if the user is suspended
    * @throws StoreError (rejects) `invalid` if the sid or the digest is taken
    */
   open(input: {
@@ -198,7 +200,8 @@ export interface SessionStore {
     session: Omit<Session, 'userId' | 'revokedAt' | 'revokeReason' | 'lastRefreshAt'>;
     refreshDigest: string;
     most: number | null;
-  }): Promise<{ user: User; session: Session; ended: Change[] }>;
+    accepted?: (user: User) => AuditEntry;
+  }): Promise<{ user: User; session: Session; ended: Change[] } | null>;
   find(sid: string): Promise<Session | null>;
   /** Live sessions of a user, newest first. */
   listByUser(userId: number, now: number): Promise<Session[]>;

@@ -1,6 +1,14 @@
 /** Things to put into a store. Times are small numbers: no implementation may look at a clock of its own. */
 import type { HandshakeToken } from '../../src/store/handshake-tokens.ts';
-import type { ApiKey, Challenge, NewUser, SigningKeyRecord, Store } from '../../src/store/store.ts';
+import type {
+  ApiKey,
+  AuditEntry,
+  Challenge,
+  NewUser,
+  SigningKeyRecord,
+  Store,
+  User,
+} from '../../src/store/store.ts';
 
 export const ALICE = `0x${'a1'.repeat(20)}`;
 export const BOB = `0x${'b0'.repeat(20)}`;
@@ -34,7 +42,7 @@ export const newUser = (over: Partial<NewUser> = {}): NewUser => ({
   ...over,
 });
 
-export const openSession = (
+export const openSession = async (
   store: Store,
   sid: string,
   over: {
@@ -43,10 +51,11 @@ export const openSession = (
     createdAt?: number;
     first?: string;
     most?: number;
+    accepted?: (user: User) => AuditEntry;
   } = {},
 ) => {
   const createdAt = over.createdAt ?? 1_000;
-  return store.sessions.open({
+  const opened = await store.sessions.open({
     user: { ...newUser({ createdAt }), address: over.address ?? ALICE },
     session: {
       sid,
@@ -60,7 +69,10 @@ export const openSession = (
     },
     refreshDigest: digest(over.first ?? `${sid}-R0`),
     most: over.most ?? 1_000,
+    ...(over.accepted === undefined ? {} : { accepted: over.accepted }),
   });
+  if (opened === null) throw new Error('the user is suspended');
+  return opened;
 };
 
 export const apiKey = (userId: number, id: string, over: Partial<ApiKey> = {}): ApiKey => ({

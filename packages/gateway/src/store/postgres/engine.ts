@@ -77,7 +77,14 @@ export class PostgresEngine implements Engine {
       ),
     );
 
-  write: Engine['write'] = <T>(operation: () => Op<T>, lane?: Lane) =>
+  write: Engine['write'] = async (operation, lane, following) => {
+    const result = await this.#write(operation, lane);
+    const next = following?.(result) ?? null;
+    if (next !== null) await this.#write(next.operation, next.lane);
+    return result;
+  };
+
+  readonly #write = <T>(operation: () => Op<T>, lane?: Lane): Promise<T> =>
     this.#admit((deadline) => {
       const write = { operation, deadline };
       const done = lane ? this.#lanes.add(lane.name, lane.shared === true, write) : this.#alone(write);

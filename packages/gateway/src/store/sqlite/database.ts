@@ -80,6 +80,9 @@ function configure(db: Database.Database): void {
   db.exec('PRAGMA journal_mode = WAL');
   // With NORMAL, a power cut may take the last commits of a WAL with it: acknowledged means on the disk (R42).
   db.exec('PRAGMA synchronous = FULL');
+  // Logins touch pages all over the file. The longer the log, the more often a page is in it before it is copied
+  // back once; 4,000 pages are 16 MiB, which opening after a crash reads in a moment.
+  db.exec('PRAGMA wal_autocheckpoint = 4000');
   db.exec('PRAGMA foreign_keys = ON');
   // Outside clients choose some of what is stored; a schema must not be able to run things because of it.
   db.exec('PRAGMA trusted_schema = OFF');

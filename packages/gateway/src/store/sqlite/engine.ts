@@ -55,6 +55,12 @@ export function sqliteEngine(db: Database.Database, commits: GroupCommit): Engin
     time: null,
     locking: (query) => query,
     read: (operation) => commits.read(() => drive(operation())),
-    write: (operation) => commits.write(() => drive(operation())),
+    write: (operation, _lane, following) =>
+      commits.write(() => {
+        const result = drive(operation());
+        const next = following?.(result) ?? null;
+        if (next !== null) drive(next.operation());
+        return result;
+      }),
   };
 }

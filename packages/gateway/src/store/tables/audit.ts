@@ -1,13 +1,19 @@
 import { CHAIN_START, chainHash } from '../audit-chain.ts';
 import { createAuditCheck } from '../audit-check.ts';
-import { type Engine, lock, type Op, prepare, rowsOf, together } from '../engine.ts';
+import { type Engine, type Following, lock, type Op, prepare, rowsOf, together } from '../engine.ts';
 import type { AuditRow } from '../schema.ts';
 import type { AuditEntry, AuditLog } from '../store.ts';
 
 /** Rows that `verify` reads before it lets others have the event loop. */
 const VERIFY_CHUNK = 500;
 
-export function auditOn({ build, read, write }: Engine): AuditLog {
+export interface Audit {
+  store: AuditLog;
+  /** Appends a line, for a write that has one to make. */
+  line(entry: AuditEntry): Following;
+}
+
+export function auditOn({ build, read, write }: Engine): Audit {
   const last = prepare<object>()(() =>
     build.selectFrom('audit').select(['n', 'hash']).orderBy('n', 'desc').limit(1),
   );
@@ -30,19 +36,23 @@ export function auditOn({ build, read, write }: Engine): AuditLog {
     build.selectFrom('audit').selectAll().where('n', '>', v.n).orderBy('n').limit(v.limit),
   );
 
-  return {
-    append: (entry) =>
-      write(
-        function* (): Op<void> {
-          // Each row covers the one before it: nobody else may add one between the two statements.
-          const [, newestRow] = yield* together(lock('audit'), last.with({}));
-          const previous = rowsOf<Pick<AuditRow, 'n' | 'hash'>>(newestRow)[0];
-          const n = (previous?.n ?? 0) + 1;
-          const clean = storable(entry);
-          yield* insert.run({ ...clean, n, hash: chainHash(previous?.hash ?? CHAIN_START, n, clean) });
-        },
-        { name: 'audit', shared: true },
-      ),
+  const line = (entry: AuditEntry) => ({
+    *operation(): Op<void> {
+      // Each row covers the one before it: nobody else may add one between the two statements.
+      const [, newestRow] = yield* together(lock('audit'), last.first({}));
+      const previous = rowsOf<Pick<AuditRow, 'n' | 'hash'>>(newestRow)[0];
+      const n = (previous?.n ?? 0) + 1;
+      const clean = storable(entry);
+      yield* insert.run({ ...clean, n, hash: chainHash(previous?.hash ?? CHAIN_START, n, clean) });
+    },
+    lane: { name: 'audit', shared: true },
+  });
+
+  const store: AuditLog = {
+    append(entry) {
+      const { operation, lane } = line(entry);
+      return write(operation, lane);
+    },
     list: ({ limit, before }) => read(() => newest.all({ before: before ?? Number.MAX_SAFE_INTEGER, limit })),
     since: ({ after: n, limit }) => read(() => after.all({ n, limit })),
     async verify(anchor) {
@@ -56,6 +66,7 @@ export function auditOn({ build, read, write }: Engine): AuditLog {
       }
     },
   };
+  return { store, line };
 }
 
 /**

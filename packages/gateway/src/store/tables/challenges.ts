@@ -13,44 +13,48 @@ export function challengesOn({ build, write }: Engine): ChallengeStore {
       .where('address', '=', v.address)
       .where('nonce', '=', v.nonce),
   );
-  // Both ask for the row that would be the last one allowed, rather than count: the walk ends at the limit.
-  const fullForAddress = prepare<{ address: string; source: string; now: number; skip: number }>()((v) =>
-    build
-      .selectFrom('challenges')
-      .select('expires_at')
-      .where('spent', '=', sql.lit(0))
-      .where('address', '=', v.address)
-      .where('source', '=', v.source)
-      .where('expires_at', '>', v.now)
-      .limit(1)
-      .offset(v.skip),
-  );
-  const fullForSource = prepare<{ source: string; now: number; skip: number }>()((v) =>
-    build
-      .selectFrom('challenges')
-      .select('expires_at')
-      .where('spent', '=', sql.lit(0))
-      .where('source', '=', v.source)
-      .where('expires_at', '>', v.now)
-      .limit(1)
-      .offset(v.skip),
-  );
-  const insert = prepare<Omit<ChallengeRow, 'spent'>>()((v) =>
-    build
+  const liveOfSource = build
+    .selectFrom('challenges')
+    .select('expires_at')
+    .where('spent', '=', sql.lit(0))
+    .limit(1);
+  type Room = { skipOfAddress: number; skipOfSource: number };
+  const insertIfRoom = prepare<Omit<ChallengeRow, 'spent'> & Room>()((v) => {
+    // Each asks for the row that would be the last one allowed, rather than count: the walk ends at the limit.
+    const full = liveOfSource.where('source', '=', v.source).where('expires_at', '>', v.issued_at);
+    return build
       .insertInto('challenges')
-      .values({
-        address: v.address,
-        nonce: v.nonce,
-        chain_id: v.chain_id,
-        profile: v.profile,
-        context: v.context,
-        source: v.source,
-        issued_at: v.issued_at,
-        expires_at: v.expires_at,
-        spent: 0,
-      })
-      .onConflict((conflict) => conflict.doNothing()),
-  );
+      .columns([
+        'address',
+        'nonce',
+        'chain_id',
+        'profile',
+        'context',
+        'source',
+        'issued_at',
+        'expires_at',
+        'spent',
+      ])
+      .expression(
+        build
+          .selectNoFrom(({ val }) => [
+            val(v.address).as('address'),
+            val(v.nonce).as('nonce'),
+            val(v.chain_id).as('chain_id'),
+            val(v.profile).as('profile'),
+            val(v.context).as('context'),
+            val(v.source).as('source'),
+            val(v.issued_at).as('issued_at'),
+            val(v.expires_at).as('expires_at'),
+            sql.lit(0).as('spent'),
+          ])
+          .where(({ not, exists }) =>
+            not(exists(full.where('address', '=', v.address).offset(v.skipOfAddress))),
+          )
+          .where(({ not, exists }) => not(exists(full.offset(v.skipOfSource)))),
+      )
+      .onConflict((conflict) => conflict.doNothing());
+  });
   const spend = prepare<{ address: string; nonce: string; now: number }>()((v) =>
     build
       .updateTable('challenges')
@@ -68,27 +72,26 @@ export function challengesOn({ build, write }: Engine): ChallengeStore {
         function* (): Op<'issued' | 'nonce-used' | 'too-many'> {
           const { address, nonce, source, issuedAt: now } = challenge;
           const { perAddressAndSource, perSource } = limits;
-          // Two that count at the same moment would both find room for the last one.
-          const [, used, ofAddress, ofSource] = yield* together(
-            lock(`challenges ${source}`),
-            known.with({ address, nonce }),
-            fullForAddress.with({ address, source, now, skip: Math.max(0, perAddressAndSource - 1) }),
-            fullForSource.with({ source, now, skip: Math.max(0, perSource - 1) }),
-          );
-          if (used?.rows[0]) return 'nonce-used';
-          if (perAddressAndSource < 1 || perSource < 1) return 'too-many';
-          if (ofAddress?.rows[0] || ofSource?.rows[0]) return 'too-many';
-          const inserted = yield* insert.run({
-            address,
-            nonce,
-            chain_id: challenge.chainId,
-            profile: challenge.profile,
-            context: challenge.context,
-            source,
-            issued_at: now,
-            expires_at: challenge.expiresAt,
-          });
-          return inserted === 1 ? 'issued' : 'nonce-used';
+          if (perAddressAndSource >= 1 && perSource >= 1) {
+            const [, inserted] = yield* together(
+              // Two that count at the same moment would both find room for the last one.
+              lock(`challenges ${source}`),
+              insertIfRoom.with({
+                address,
+                nonce,
+                chain_id: challenge.chainId,
+                profile: challenge.profile,
+                context: challenge.context,
+                source,
+                issued_at: now,
+                expires_at: challenge.expiresAt,
+                skipOfAddress: perAddressAndSource - 1,
+                skipOfSource: perSource - 1,
+              }),
+            );
+            if (inserted?.changes === 1) return 'issued';
+          }
+          return (yield* known.get({ address, nonce })) ? 'nonce-used' : 'too-many';
         },
         { name: `challenges ${challenge.source}`, shared: true },
       ),

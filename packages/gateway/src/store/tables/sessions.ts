@@ -2,10 +2,17 @@ import { append, type Engine, type Op, prepare, rowsOf, together } from '../engi
 import { toRefreshToken, toSession } from '../rows.ts';
 import type { AccountRow, SessionRow } from '../schema.ts';
 import type { Change, Session, SessionStore, User } from '../store.ts';
+import type { Audit } from './audit.ts';
 import { rotationOn } from './rotation.ts';
-import type { Users } from './users.ts';
+import { ACTIVE, type Users } from './users.ts';
 
 const SESSION_LIMIT = 'session-limit';
+
+interface Opened {
+  user: User;
+  session: Session;
+  ended: Change[];
+}
 
 /** Ends a live session inside the transaction of whoever calls; null if it had ended or never was. */
 export type EndSession = (
@@ -14,7 +21,7 @@ export type EndSession = (
   reason: string,
 ) => Op<{ session: SessionRow; change: Change } | null>;
 
-export function sessionsOn(engine: Engine, users: Users): SessionStore {
+export function sessionsOn(engine: Engine, users: Users, audit: Audit): SessionStore {
   const { build, read, write } = engine;
   const bySid = prepare<{ sid: string }>()((v) =>
     build.selectFrom('sessions').selectAll().where('sid', '=', v.sid),
@@ -105,11 +112,12 @@ export function sessionsOn(engine: Engine, users: Users): SessionStore {
   const rotation = rotationOn(engine, endSession);
 
   return {
-    open: ({ user: newUser, session, refreshDigest, most }) =>
+    open: ({ user: newUser, session, refreshDigest, most, accepted }) =>
       write(
-        function* (): Op<{ user: User; session: Session; ended: Change[] }> {
+        function* (): Op<Opened | null> {
           // Holds the user, so that of many at once each counts the sessions of the others.
           const user = yield* users.claim(newUser);
+          if (user.status !== ACTIVE) return null;
           const { sid, createdAt: now } = session;
           const userId = user.user_id;
           const [accounts] = yield* together(
@@ -135,6 +143,7 @@ export function sessionsOn(engine: Engine, users: Users): SessionStore {
           };
         },
         { name: `user ${newUser.address}` },
+        (opened) => (opened === null || accepted === undefined ? null : audit.line(accepted(opened.user))),
       ),
     find: (sid) =>
       read(function* () {

@@ -3,7 +3,7 @@ import { toUser } from '../rows.ts';
 import type { AccountRow, UserRow } from '../schema.ts';
 import type { Change, NewUser, User, UserStore } from '../store.ts';
 
-const ACTIVE = 1;
+export const ACTIVE = 1;
 /** The numbers that ETHGas clients see in an ordinary user (wire facts 1.6). */
 const USER_TYPE = 1;
 const USER_CLASS = 1;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { User } from '../../../src/store/store.ts';
 import type { StoreUnderTest } from '../contract.ts';
 import { ALICE, BOB, digest, LIFE, newUser, openSession } from '../samples.ts';
 
@@ -46,6 +47,36 @@ export function sessionContract(under: StoreUnderTest): void {
       await expect(twice).rejects.toMatchObject({ name: 'StoreError', code: 'invalid' });
       expect(await under.store.users.findByAddress(BOB)).toBeNull();
       expect(await under.store.sessions.findRefresh(digest('other'))).toBeNull();
+    });
+
+    it('writes the line about a login with its session, and never without it', async () => {
+      const accepted = ({ userId }: User) => ({
+        at: 1_000,
+        actor: `user:${userId}`,
+        action: 'login.accepted',
+        target: `address:${ALICE}`,
+        source: null,
+        detail: '{}',
+      });
+      const opened = await Promise.all(
+        Array.from({ length: 20 }, (_, i) => openSession(under.store, `s${i}`, { accepted })),
+      );
+      await expect(
+        openSession(under.store, 's1', { address: BOB, first: 'other', accepted }),
+      ).rejects.toMatchObject({ code: 'invalid' });
+      await under.reopen();
+      const lines = await under.store.audit.list({ limit: 100 });
+      expect(lines).toHaveLength(20);
+      expect(new Set(lines.map(({ actor }) => actor))).toEqual(new Set([`user:${opened[0]!.user.userId}`]));
+      expect(await under.store.audit.verify()).toMatchObject({ rows: 20, findings: [] });
+    });
+
+    it('opens nothing for a suspended user', async () => {
+      const { user } = await openSession(under.store, 's1');
+      await under.store.users.updateAccess(user.userId, { status: 2 }, 2_000);
+      await expect(openSession(under.store, 's2')).rejects.toThrow('suspended');
+      expect(await under.store.sessions.find('s2')).toBeNull();
+      expect(await under.store.sessions.findRefresh(digest('s2-R0'))).toBeNull();
     });
 
     it('knows nothing of a sid or token that never was', async () => {
