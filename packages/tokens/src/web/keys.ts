@@ -52,7 +52,7 @@ export function publicCryptoKey(jwk: PublicJwk): Promise<WebKey> {
 
 /** Refuses a pair whose halves do not belong together: not every platform compares them on import. */
 async function provePair(alg: Alg, key: WebKey, jwk: PublicJwk): Promise<void> {
-  const probe = utf8('key pair check');
+  const probe = new Uint8Array(utf8('key pair check'));
   const signature = await crypto.subtle.sign(SIGN[alg], key, probe);
   if (!(await crypto.subtle.verify(SIGN[alg], await publicCryptoKey(jwk), signature, probe))) {
     throw keyError('a public part that belongs to the private part');
