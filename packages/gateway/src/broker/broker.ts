@@ -57,6 +57,12 @@ export interface Broker {
    * itself is delivered after it returns. Must not throw. One listener per node.
    */
   onPublication(listener: (publication: Publication) => void): void;
+  /**
+   * Told when publications may have passed this node by, in any stream: the streams are then to be compared with
+   * {@link head}. Between this word and the time it was lost, readers are behind, never ahead. A broker within the
+   * process has no gaps and never calls it.
+   */
+  onGap(listener: () => void): void;
   signal(signal: Signal): Promise<void>;
   /** Any number of listeners; each hears every signal and must not throw. */
   onSignal(listener: (signal: Signal) => void): void;

@@ -136,6 +136,8 @@ export function createMemoryBroker(options: MemoryBrokerOptions): Broker {
       deliver = listener;
     },
 
+    onGap() {},
+
     async signal(signal: Signal) {
       if (closed) return;
       // Not within the caller's own work: over a network a signal would not arrive there either.

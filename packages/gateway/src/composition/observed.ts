@@ -87,6 +87,7 @@ export function observedBroker(broker: Broker, { clock, metrics, span }: Watch):
     head: (stream) => asked('head', () => broker.head(stream)),
     signal: (signal) => asked('signal', () => broker.signal(signal)),
     onSignal: (listener) => broker.onSignal(listener),
+    onGap: (listener) => broker.onGap(listener),
     close: () => broker.close(),
     onPublication(listener) {
       const { fanout } = metrics;

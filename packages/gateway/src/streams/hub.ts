@@ -55,8 +55,9 @@ export interface Hub {
   /** True if anything was published to the stream in its present epoch, as far as this node has seen. */
   has(channel: string, key: string): boolean;
   /**
-   * Compares every stream that has subscribers with the broker and repairs what fell behind: for a broker
-   * that has just reconnected. Resolves to the number of streams that were behind.
+   * Compares every stream that has subscribers with the broker and repairs what fell behind, and has the others loaded anew.
+   * The hub does this itself whenever the broker reports a gap. Resolves to the number of streams that were
+   * behind; rejects when the broker cannot be asked.
    */
   verify(): Promise<number>;
   stats(): HubStats;
@@ -74,12 +75,16 @@ interface Topic {
   queries: { resolve: (snapshot: Snapshot) => void; reject: (error: unknown) => void }[];
   /** Published to since the last look for idle streams. */
   touched: boolean;
+  /** What is being asked was asked before a gap was known: it has to be asked again. */
+  askAgain: boolean;
 }
 
 /** Publications that wait for one answer of the broker; beyond it the broker is asked once more instead. */
 const MOST_PENDING = 10_000;
 /** Pause before the broker is asked again for what it could not give. */
 const RETRY_MS = 1000;
+/** Streams compared with the broker at the same time. */
+const COMPARED_AT_ONCE = 64;
 /** Streams looked at to find an idle one. */
 const LOOKS = 64;
 
@@ -110,7 +115,15 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
       if (!topic.asking && stream.sequence === 0) topics.delete(stream.id);
       else stream.rest();
     });
-    const topic: Topic = { stream, fanout, asking: false, pending: [], queries: [], touched: false };
+    const topic: Topic = {
+      stream,
+      fanout,
+      asking: false,
+      pending: [],
+      queries: [],
+      touched: false,
+      askAgain: false,
+    };
     topics.set(stream.id, topic);
     return topic;
   }
@@ -201,6 +214,8 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
     if (closed) return;
     const { stream, fanout } = topic;
     topic.asking = false;
+    const askAgain = topic.askAgain;
+    topic.askAgain = false;
     if (stream.loaded && history.complete) {
       for (const publication of history.publications) {
         if (stream.place(publication) === 'next') advance(topic, publication);
@@ -222,6 +237,7 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
     }
     for (const subscriber of fanout.all()) settle(topic, subscriber);
     for (const query of topic.queries.splice(0)) query.resolve(stream.snapshot());
+    if (askAgain) ask(topic);
     if (!topic.asking && fanout.size === 0 && stream.sequence === 0) topics.delete(stream.id);
   }
 
@@ -266,6 +282,48 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
     return true;
   }
 
+  async function verify(): Promise<number> {
+    const watched: Topic[] = [];
+    for (const topic of topics.values()) {
+      if (topic.asking) topic.askAgain = true;
+      else if (topic.fanout.size > 0) watched.push(topic);
+      // Nobody would notice that it is behind, until somebody is given its snapshot: loaded anew for them.
+      else topic.stream.loaded = false;
+    }
+    let behind = 0;
+    const compare = async (): Promise<void> => {
+      for (let topic = watched.pop(); topic !== undefined && !closed; topic = watched.pop()) {
+        if (await catchUp(topic)) behind++;
+      }
+    };
+    await Promise.all(Array.from({ length: COMPARED_AT_ONCE }, compare));
+    return behind;
+  }
+
+  /** One comparison at a time, however many gaps are reported meanwhile; again until one was answered. */
+  let verifying = false;
+  let again = false;
+  function repair(): void {
+    again = true;
+    if (verifying || closed) return;
+    verifying = true;
+    again = false;
+    verify()
+      .then(() => {
+        verifying = false;
+        if (again) repair();
+      })
+      .catch(() => {
+        const cancel = clock.after(RETRY_MS, () => {
+          retries.delete(cancel);
+          verifying = false;
+          repair();
+        });
+        retries.add(cancel);
+      });
+  }
+
+  broker.onGap(repair);
   broker.onPublication((publication) => {
     try {
       receive(publication);
@@ -294,12 +352,7 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
       return new Promise((resolve, reject) => topic.queries.push({ resolve, reject }));
     },
 
-    async verify() {
-      const watched = [...topics.values()].filter(({ stream, fanout }) => stream.loaded && fanout.size > 0);
-      let behind = 0;
-      for (const topic of watched) if (await catchUp(topic)) behind++;
-      return behind;
-    },
+    verify,
 
     has: (channel, key) => (topics.get(streamId(channel, key))?.stream.sequence ?? 0) > 0,
     stats: () => ({ ...counters, streams: topics.size, subscriptions }),
