@@ -2,9 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { createMemoryBudgets } from '../access/budget.ts';
 import { createLimits } from '../access/limits.ts';
-import { createMemoryBroker } from '../broker/memory.ts';
+import { openRedis } from '../broker/redis/connection.ts';
 import { ConnectionRegistry } from '../connection/registry.ts';
 import type { Peer } from '../connection/services.ts';
 import { createCoinbaseDialect } from '../dialects/coinbase.ts';
@@ -25,13 +24,14 @@ import { createHandshakeTokens } from '../session/handshake-tokens.ts';
 import { createIdentity } from '../session/identity.ts';
 import { openKeyEncryption } from '../session/key-encryption.ts';
 import type { Credential, Principal } from '../session/principal.ts';
-import { createMemoryReplayCache } from '../session/replay-cache.ts';
 import { openStore } from '../store/open-store.ts';
 import { channelTable } from '../streams/channel.ts';
 import { createFlusher } from '../streams/flusher.ts';
 import { createHub } from '../streams/hub.ts';
 import { PROBE_CHANNEL } from '../streams/probe.ts';
+import { openBroker } from './broker.ts';
 import { observedBroker, observedStore } from './observed.ts';
+import { openSharedLimits } from './shared-limits.ts';
 import { tracedLogin } from './traced.ts';
 
 export type Core = Awaited<ReturnType<typeof openCore>>;
@@ -64,7 +64,15 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
   ] as const;
   const channels = channelTable(dialects.flatMap((dialect) => [...dialect.channels.values()]));
   const carried = channelTable([...channels.values(), PROBE_CHANNEL]);
-  const broker = observedBroker(createMemoryBroker({ clock, channels: carried }), watch);
+  const { url, sentinel, cluster } = config.broker;
+  const redis =
+    url === null && sentinel.name === null && cluster.nodes.length === 0
+      ? null
+      : await openRedis(config.broker, {
+          clock,
+          onProblem: (line) => log.warn({ event: 'redis.problem' }, line),
+        });
+  const broker = observedBroker(await openBroker({ redis, config, clock, log, channels: carried }), watch);
   const hub = createHub({ broker, channels: carried, clock });
   const flusher = createFlusher({ clock, coalesceMs: config.websocket.coalesce });
   const registry = new ConnectionRegistry(clock);
@@ -76,6 +84,19 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
   /** Hosts with port that the public listener answers to; known once it listens. */
   const listening: { hosts: readonly string[] } = { hosts: [] };
 
+  /** Position in the log of changes of access that this node has applied; known once it follows the log. */
+  let applied = () => 0;
+  const shared = openSharedLimits({
+    redis,
+    config,
+    clock,
+    log,
+    metrics,
+    address: () => listening.hosts[0] ?? '',
+    position: () => applied(),
+    held: (userId) => registry.heldBy(userId),
+  });
+
   const opened = await createIdentity({
     store,
     broker,
@@ -84,18 +105,18 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
     kek,
     random: randomBytes,
     onProblem: (error) => fault('identity', error),
-    schemes: (shared) => ({
+    schemes: (common) => ({
       apiKeys: createApiKeyScheme({
-        ...shared,
+        ...common,
         store,
         clock,
         config: config.keys,
-        replay: createMemoryReplayCache({ clock }),
+        replay: shared.replay,
         failures: createFailureLimiter({ clock }),
         hosts: () => listening.hosts,
       }),
       handshakes: createHandshakeTokenScheme({
-        ...shared,
+        ...common,
         store,
         usage,
         clock,
@@ -105,6 +126,7 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
   });
   const identity = { ...opened, walletLogin: tracedLogin(opened.walletLogin, tracing) };
   const { changes, directory, schemes } = identity;
+  applied = () => changes.position();
 
   /** The principal that a credential stands for now, at this address; null if it has no access left. */
   async function principalOf(
@@ -141,10 +163,9 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
   });
   changes.onSessionExtended((sid, expiresAt) => registry.extend(sid, expiresAt));
 
-  const budgets = { users: createMemoryBudgets({ clock }), addresses: createMemoryBudgets({ clock }) };
   const limits = createLimits({
     config,
-    ...budgets,
+    ...shared.budgets,
     refused: (kind, tier) => metrics.rateLimited.inc({ kind, tier }),
   });
   const keys = createApiKeys({
@@ -185,18 +206,20 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
     identity,
     principalOf,
     limits,
+    /** What nodes share beside the store: budgets, replay cache, caps, who the nodes are. */
+    shared,
     keys,
     handshakeTokens,
     /** Closes from the top down. What was acknowledged is durable. */
     async close(): Promise<void> {
-      budgets.users.close();
-      budgets.addresses.close();
+      await shared.close();
       flusher.close();
       registry.close();
       sweeper.close();
       hub.close();
       identity.close();
       await broker.close();
+      await redis?.close();
       await usage.close();
       await store.close();
     },

@@ -97,6 +97,11 @@ export const limitsSchema = z.prefault(
      * trusts no proxy: then they are programs of this machine. Null = the same limits as everybody.
      */
     loopback: requests(10_000_000, 1_000_000).nullable(),
+    /**
+     * How many nodes share budgets: each holds to its part of every limit while it cannot ask Redis. Null = as many
+     * as it last saw there.
+     */
+    nodes: z.number().int().min(1).max(1000).nullable().default(null),
     /** Weights of what is no route of its own; pings weigh nothing. */
     weights: z.prefault(
       z.strictObject({
