@@ -22,6 +22,11 @@ export const serveCommand = defineCommand({
       valueHint: 'url',
       description: 'postgres://... that several gateways share (default: a file in the data folder)',
     },
+    broker: {
+      type: 'string',
+      valueHint: 'url',
+      description: 'redis://... that several gateways share (default: streams stay in the process)',
+    },
     config: {
       type: 'string',
       valueHint: 'file',
@@ -90,6 +95,7 @@ export const serveCommand = defineCommand({
           ...(internalPort === undefined ? {} : { internalPort }),
           ...(args['data-dir'] === undefined ? {} : { dataDir: args['data-dir'] }),
           ...(args.store === undefined ? {} : { store: { url: args.store } }),
+          ...(args.broker === undefined ? {} : { broker: { url: args.broker } }),
           ...(args.sandbox
             ? {
                 sandbox: {
