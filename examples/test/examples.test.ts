@@ -5,11 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { run } from '../../packages/cli/src/run.ts';
 import type { Ready } from '../../packages/cli/src/serve/ready.ts';
 import { testIo } from '../../packages/cli/test/test-io.ts';
+import { startChromium, withoutChromium } from '../../packages/client/test/browser/chromium.ts';
+import { installWallet } from '../../packages/client/test/browser/wallet.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 let folder: string;
@@ -62,6 +65,18 @@ function start(name: string, env: Record<string, string>): { child: ChildProcess
   return { child, said: () => text };
 }
 
+/** Starts the server of a page. @returns its address */
+async function serve(folder: string): Promise<string> {
+  const { child, said } = start(`${folder}/serve.ts`, { PORT: '0' });
+  return new Promise((resolve, reject) => {
+    child.stdout?.on('data', () => {
+      const address = /http:\S+\//.exec(said())?.[0];
+      if (address !== undefined) resolve(address);
+    });
+    child.once('close', () => reject(new Error(said())));
+  });
+}
+
 async function runs(name: string, count: number): Promise<string> {
   const { child, said } = start(name, { COUNT: String(count) });
   const code = await new Promise((resolve) => child.once('close', resolve));
@@ -100,13 +115,7 @@ describe('against npm start', () => {
   });
 
   test('the sign-in page is served with its script, REST and the WebSocket behind it', async () => {
-    const { child, said } = start('browser/serve.ts', { PORT: '0' });
-    const page = await new Promise<string>((resolve) => {
-      child.stdout?.on(
-        'data',
-        () => /http:\S+\//.test(said()) && resolve(/http:\S+\//.exec(said())?.[0] ?? ''),
-      );
-    });
+    const page = await serve('browser');
     expect(await (await fetch(page)).text()).toContain('/main.js');
     const script = await (await fetch(`${page}main.js`)).text();
     expect(script).toContain('ETH-USD');
@@ -115,6 +124,55 @@ describe('against npm start', () => {
     const socket = new WebSocket(`${page.replace(/^http/, 'ws')}ws`, { origin: page.slice(0, -1) });
     await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
     socket.terminate();
+  });
+});
+
+describe.skipIf(withoutChromium)('in a browser [needs chromium]', () => {
+  let browser: Browser;
+  let context: BrowserContext;
+  beforeAll(async () => {
+    browser = await startChromium();
+    context = await browser.newContext();
+  });
+  afterAll(() => browser?.close());
+
+  const says = (page: Page, id: string, words: RegExp) =>
+    page.locator(`[id="${id}"]`).filter({ hasText: words }).waitFor({ timeout: 10_000 });
+
+  test('a wallet signs in by a click, tabs and reloads stay signed in, and sign out together', async () => {
+    const wallet = await installWallet(context, 0);
+    const url = await serve('browser');
+    const [page, other] = [await context.newPage(), await context.newPage()];
+    await page.goto(url);
+    await says(page, 'price', /^ETH-USD [\d.]+ \/ [\d.]+$/);
+    await says(page, 'who', /^Not signed in\.$/);
+    expect(wallet.asked).toEqual([]);
+    await page.locator('#sign-in').click();
+    await says(page, 'who', new RegExp(`^Signed in as ${wallet.address}`));
+    const asked = wallet.asked.length;
+    await page.reload();
+    await other.goto(url);
+    for (const one of [page, other]) await says(one, 'who', /^Signed in as/);
+    expect(wallet.asked).toHaveLength(asked);
+    await page.locator('#sign-out').click();
+    for (const one of [page, other]) await says(one, 'who', /^Not signed in\.$/);
+  });
+
+  test('the hook shows live books, and its feed has one connection', async () => {
+    const page = await context.newPage();
+    const sockets: string[] = [];
+    const problems: string[] = [];
+    page.on('websocket', (socket) => void sockets.push(socket.url()));
+    page.on('pageerror', (error) => void problems.push(error.message));
+    page.on('console', (message) => void (message.type() === 'error' && problems.push(message.text())));
+    await page.goto(await serve('react'));
+    for (const product of ['ETH-USD', 'BTC-USD']) {
+      await says(page, product, /^\S+ [\d.]+ \/ [\d.]+$/);
+      expect(await page.locator(`[id="${product}"]`).getAttribute('class')).toBe('live');
+    }
+    expect(sockets).toHaveLength(1);
+    // The page has no icon.
+    expect(problems.filter((text) => !text.includes('404'))).toEqual([]);
   });
 });
 
