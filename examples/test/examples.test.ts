@@ -168,7 +168,8 @@ describe.skipIf(withoutChromium)('in a browser [needs chromium]', () => {
     await page.goto(await serve('react'));
     for (const product of ['ETH-USD', 'BTC-USD']) {
       await says(page, product, /^\S+ [\d.]+ \/ [\d.]+$/);
-      expect(await page.locator(`[id="${product}"]`).getAttribute('class')).toBe('live');
+      // Prices may be there a moment before the book vouches for them.
+      await page.locator(`.live[id="${product}"]`).waitFor({ timeout: 10_000 });
     }
     expect(sockets).toHaveLength(1);
     // The page has no icon.
