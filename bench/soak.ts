@@ -32,7 +32,7 @@ const { values } = parseArgs({
     rate: { type: 'string', default: '20' },
     /** Writes the result to bench/results/soak.json. */
     keep: { type: 'boolean', default: false },
-    /** Writes heap snapshots of both processes at the start and the end of the time in which memory is watched. */
+    /** Writes heap snapshots of both processes at the start and near the end of the time in which memory is watched. */
     snapshots: { type: 'string' },
   },
 });
@@ -65,9 +65,10 @@ const ports = ['--port', portOf(gateway.ready.rest), '--internal-port', portOf(g
 const memory: { clients: MemoryPoint[]; gateway: MemoryPoint[] } = { clients: [], gateway: [] };
 let remote: RemoteMemory | null = null;
 async function take(at: number): Promise<void> {
-  const first = remote === null;
   remote ??= await memoryOf(inspectorOf(gateway.log));
-  if (first) await snapshots('start');
+  const taken = memory.clients.length;
+  if (taken === 0) await snapshots('start');
+  if (taken === Math.floor((0.8 * watched.seconds) / SAMPLE_EVERY)) await snapshots('end');
   memory.clients.push(await memoryHere(at));
   memory.gateway.push(await remote.sample(at));
 }
@@ -109,7 +110,6 @@ const report = await soak(
   },
   [restarting, warmUp, watched],
 );
-await snapshots('end');
 // A process that is being inspected waits for its inspector before it ends.
 (remote as RemoteMemory | null)?.close();
 await gateway.stop();

@@ -10,7 +10,7 @@ import {
 } from '@countersign/client';
 import { NodeWebSocket } from '@countersign/client/node';
 import { createSocketClient, type SocketClient } from '@countersign/client/socketio';
-import type { BookTruth, Tally } from './soak-truth.ts';
+import { type BookTruth, fingerprint, type Tally } from './soak-truth.ts';
 
 export interface SoakClient {
   readonly name: string;
@@ -53,11 +53,18 @@ function logOracle(tally: Tally, newest: Map<string, number>): (update: FeedUpda
   };
 }
 
+const whole = (book: OrderBook): number => {
+  const texts = (levels: ReturnType<OrderBook['bids']>) =>
+    levels.map(({ price, quantity }) => `${price}:${quantity}`);
+  return fingerprint(texts(book.bids()), texts(book.asks()));
+};
+
 /** Claims what a book is at every change. */
 function bookOracle(truth: BookTruth, name: string, book: OrderBook): void {
   book.on('change', () => {
     const { epoch, sequence } = book;
-    if (sequence !== null && epoch !== null) truth.claim(`${name}/${epoch}`, sequence, book.checksum());
+    if (sequence === null || epoch === null) return;
+    truth.claim(`${name}/${epoch}`, sequence, truth.isWhole(sequence) ? whole(book) : book.checksum());
   });
 }
 

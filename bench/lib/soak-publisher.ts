@@ -1,6 +1,5 @@
 /** The venue of a soak: numbered entries in logs, public and private, and books whose checksums are written down. */
-import { Book, type LevelChange } from '@countersign/client';
-import { type BookTruth, changeOfBook, wholeBook } from './soak-truth.ts';
+import { type BookTruth, VenueBook } from './soak-truth.ts';
 
 interface Taken {
   results: { epoch: string; sequence: number; stream: string }[];
@@ -17,7 +16,7 @@ export interface PublisherOptions {
 
 export class SoakPublisher {
   readonly #options: PublisherOptions;
-  readonly #books: { channel: string; key: string; item?: string; book: Book }[];
+  readonly #books: { channel: string; key: string; item?: string; book: VenueBook }[];
   /** Where the private entries go: one stream for each reader. */
   readonly #private: { channel: string; key: string }[] = [];
   #fresh = true;
@@ -31,10 +30,14 @@ export class SoakPublisher {
   constructor(options: PublisherOptions) {
     this.#options = options;
     this.#books = [
-      { channel: 'level2', key: 'ETH-USD', book: new Book() },
-      { channel: 'orderBookUpdate', key: 'wholeBlock', item: 'ETH-WB-1', book: new Book() },
+      { channel: 'level2', key: 'ETH-USD', book: new VenueBook(options.draw) },
+      {
+        channel: 'orderBookUpdate',
+        key: 'wholeBlock',
+        item: 'ETH-WB-1',
+        book: new VenueBook(options.draw),
+      },
     ];
-    for (const { book } of this.#books) book.apply(wholeBook(options.draw));
   }
 
   /** The newest number in the public logs. */
@@ -62,12 +65,10 @@ export class SoakPublisher {
     const n = String(this.#number);
     this.#number += 1;
     const drafts = this.#books.map(({ channel, key, item, book }) => {
-      const levels = changeOfBook(this.#options.draw);
-      book.apply(levels);
-      const data = this.#fresh ? { reset: true, levels: levelsOf(book) } : { levels };
+      const levels = book.change(this.#options.draw);
+      const data = this.#fresh ? { reset: true, levels: book.levels() } : { levels };
       return { channel, key, ...(item === undefined ? {} : { item }), data };
     });
-    const checksums = this.#books.map(({ book }) => book.checksum());
     const done = await this.#post('/publish', {
       publications: [
         {
@@ -84,7 +85,10 @@ export class SoakPublisher {
     if (done === null) this.unsure += 1;
     else this.published += done.results.length;
     done?.results.slice(2).forEach(({ stream, epoch, sequence }, index) => {
-      this.#options.truth.note(`${stream}/${epoch}`, sequence, checksums[index]!);
+      const { truth } = this.#options;
+      const { book } = this.#books[index]!;
+      const checksum = truth.isWhole(sequence) ? book.whole() : book.checksum();
+      truth.note(`${stream}/${epoch}`, sequence, checksum);
     });
   }
 
@@ -122,8 +126,3 @@ export class SoakPublisher {
 
 const entry = (channel: string, n: number): object =>
   channel === 'user' ? { orders: [{ order_id: String(n), status: 'OPEN' }] } : { n: String(n) };
-
-const levelsOf = (book: Book): LevelChange[] => [
-  ...book.bids().map(({ price, quantity }): LevelChange => ['bid', price, quantity]),
-  ...book.asks().map(({ price, quantity }): LevelChange => ['ask', price, quantity]),
-];

@@ -1,4 +1,5 @@
 /** What was published, and what is wrong with what arrived. Of a fixed size from the start, so that memory can be watched. */
+import { crc32 } from 'node:zlib';
 import type { LevelChange } from '@countersign/client';
 
 export interface Tally {
@@ -8,6 +9,7 @@ export interface Tally {
   duplicates: number;
   mismatches: number;
   compared: number;
+  comparedWhole: number;
   /** Feeds and clients that ended with an error: those that were revoked, and nobody else should. */
   ended: number;
   errors: Map<string, number>;
@@ -19,6 +21,7 @@ export const createTally = (): Tally => ({
   duplicates: 0,
   mismatches: 0,
   compared: 0,
+  comparedWhole: 0,
   ended: 0,
   errors: new Map(),
 });
@@ -37,14 +40,21 @@ interface Claim {
   at: number;
 }
 
-/** Checksums of every book as it was published, by place; and those that clients claim. */
+/** Checksums of every book as it was published, by place; and those that clients claim. At some places, of the whole book. */
 export class BookTruth {
   readonly #tally: Tally;
+  readonly #wholeEvery: number;
   readonly #noted = new Map<string, Float64Array>();
   #claims: Claim[] = [];
 
-  constructor(tally: Tally) {
+  /** @param wholeEvery sequences from one to the next at which whole books count, and not their best levels alone */
+  constructor(tally: Tally, wholeEvery: number) {
     this.#tally = tally;
+    this.#wholeEvery = wholeEvery;
+  }
+
+  isWhole(sequence: number): boolean {
+    return sequence % this.#wholeEvery === 0;
   }
 
   note(stream: string, sequence: number, checksum: number): void {
@@ -75,6 +85,7 @@ export class BookTruth {
       // Otherwise a publication whose receipt was lost with the gateway.
       if (known?.[(sequence % KNOWN) * 2] !== sequence) continue;
       this.#tally.compared += 1;
+      if (this.isWhole(sequence)) this.#tally.comparedWhole += 1;
       if (known[(sequence % KNOWN) * 2 + 1] !== checksum) this.#tally.mismatches += 1;
     }
     this.#claims = this.#claims.slice(done);
@@ -90,20 +101,67 @@ export function createDraw(seed: string): (below: number) => number {
   };
 }
 
-const PRICES = 1000;
-const level = (draw: (below: number) => number, side: 'bid' | 'ask', step: number): LevelChange => {
-  const price = ((side === 'bid' ? 9000 : 10_000) + step) / 10;
-  // A fifth of all changes empties a level: then four fifths of the levels are there at any time.
-  return [side, String(price), String(draw(5))];
-};
+/** Steps of a price on each side. */
+const STEPS = 1000;
+const CHECKSUM_DEPTH = 10;
+/** Bids from the best down, asks from the best up. */
+export const fingerprint = (bids: readonly string[], asks: readonly string[]): number =>
+  crc32([...bids, ...asks].join('|'));
 
-/** A whole book as changes leave it in the long run, so that books are as large at the start as at the end. */
-export const wholeBook = (draw: (below: number) => number): LevelChange[] =>
-  (['bid', 'ask'] as const).flatMap((side) =>
-    Array.from({ length: PRICES }, (_, step) => level(draw, side, step)).filter(
-      ([, , quantity]) => quantity !== '0',
-    ),
-  );
+/** The venue's own book: a slot for every price that there can be. Nothing of the client's is in it. */
+export class VenueBook {
+  readonly #slots = {
+    bid: new Array<string>(STEPS).fill('0'),
+    ask: new Array<string>(STEPS).fill('0'),
+  };
 
-export const changeOfBook = (draw: (below: number) => number): LevelChange[] =>
-  Array.from({ length: 1 + draw(4) }, () => level(draw, draw(2) === 0 ? 'bid' : 'ask', draw(PRICES)));
+  /** As full as changes leave it in the long run, so that it is as large at the start as at the end. */
+  constructor(draw: (below: number) => number) {
+    for (const side of ['bid', 'ask'] as const)
+      for (let step = 0; step < STEPS; step += 1) this.#slots[side][step] = quantity(draw);
+  }
+
+  /** Changes some levels. @returns what they are now */
+  change(draw: (below: number) => number): LevelChange[] {
+    return Array.from({ length: 1 + draw(4) }, (): LevelChange => {
+      const side = draw(2) === 0 ? 'bid' : 'ask';
+      const step = draw(STEPS);
+      this.#slots[side][step] = quantity(draw);
+      return [side, priceAt(side, step), this.#slots[side][step]!];
+    });
+  }
+
+  levels(): LevelChange[] {
+    return [...this.#side('bid'), ...this.#side('ask')];
+  }
+
+  /** Of the best levels, as the gateway and the client compute it. */
+  checksum(): number {
+    return fingerprint(this.#texts('bid', CHECKSUM_DEPTH), this.#texts('ask', CHECKSUM_DEPTH));
+  }
+
+  whole(): number {
+    return fingerprint(this.#texts('bid'), this.#texts('ask'));
+  }
+
+  #texts(side: 'bid' | 'ask', depth?: number): string[] {
+    return this.#side(side, depth).map(([, price, size]) => `${price}:${size}`);
+  }
+
+  /** Best first: the highest step of the bids, the lowest of the asks. */
+  #side(side: 'bid' | 'ask', depth = STEPS): LevelChange[] {
+    const out: LevelChange[] = [];
+    for (let n = 0; n < STEPS && out.length < depth; n += 1) {
+      const step = side === 'bid' ? STEPS - 1 - n : n;
+      const size = this.#slots[side][step]!;
+      if (size !== '0') out.push([side, priceAt(side, step), size]);
+    }
+    return out;
+  }
+}
+
+const priceAt = (side: 'bid' | 'ask', step: number): string =>
+  String(((side === 'bid' ? 9000 : 10_000) + step) / 10);
+
+/** A fifth of all changes empties a level. */
+const quantity = (draw: (below: number) => number): string => String(draw(5));

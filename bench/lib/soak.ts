@@ -36,6 +36,8 @@ export interface SoakOptions {
   /** What every connection has, and by turns one of the others. Default: those of `soak-allowance.ts`. */
   faults?: string;
   endings?: readonly Ending[];
+  /** Sequences from one to the next at which whole books are compared, and not their best levels alone. Default 32. */
+  wholeEvery?: number;
   /** Kills the gateway and starts it again at the same place. */
   restart(): Promise<void>;
 }
@@ -61,7 +63,7 @@ const PRIVATE_EVERY = 40;
 export async function soak(options: SoakOptions, stages: readonly SoakStage[]): Promise<SoakReport> {
   const { urls, seed, perDoor, rate, lives, faults = FAULTS, endings = ENDINGS } = options;
   const tally = createTally();
-  const truth = new BookTruth(tally);
+  const truth = new BookTruth(tally, options.wholeEvery ?? 32);
   const draw = createDraw(seed);
   const publisher = new SoakPublisher({ url: urls.internal, token: options.backendToken, draw, truth });
   const sessions: WalletSession[] = [];
@@ -217,7 +219,7 @@ function reportOf(outcome: Outcome) {
     ...(tally.undetected > 0 ? [`${tally.undetected} undetected gaps`] : []),
     ...(tally.duplicates > 0 ? [`${tally.duplicates} duplicate deliveries`] : []),
     ...(tally.mismatches > 0 ? [`${tally.mismatches} books that differ`] : []),
-    ...(tally.compared === 0 ? ['no book was compared'] : []),
+    ...(tally.comparedWhole === 0 ? ['no whole book was compared'] : []),
     ...(rejections > 0 ? [`${rejections} unhandled rejections`] : []),
     ...(late.length > 0 ? [`never up to date at the end: ${late.join(', ')}`] : []),
     ...(Object.keys(used) as (keyof Allowance)[])
@@ -234,6 +236,7 @@ function reportOf(outcome: Outcome) {
     'undetected gaps': tally.undetected,
     'duplicate deliveries': tally.duplicates,
     'books compared': tally.compared,
+    'whole books compared': tally.comparedWhole,
     'books that differ': tally.mismatches,
     'gaps noticed': totals.gaps,
     'resyncs without loss': totals.recovered,
