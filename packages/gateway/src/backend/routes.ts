@@ -1,5 +1,7 @@
 /** Which requests go to the venue, and on what terms: those of the configuration, then those that are shipped. */
+import { CHAINWORKS_REQUESTS } from '@countersign/protocol';
 import { type RouteConfig, routeSchema } from '../operations/routes-config.ts';
+import type { Permission } from '../session/principal.ts';
 
 export type Route = RouteConfig;
 
@@ -8,6 +10,8 @@ export interface RouteTable {
   readonly rest: readonly RestRoute[];
   query(name: string): Route | undefined;
   event(name: string): Route | undefined;
+  /** Every request by event that exists, and what it needs; those without a route go to `POST {venue.url}/events`. */
+  readonly requests: ReadonlyMap<string, Permission | null>;
 }
 
 export interface RestRoute {
@@ -54,7 +58,12 @@ export function createRouteTable(configured: readonly Route[]): RouteTable {
     if (query !== undefined && !queries.has(query)) queries.set(query, route);
     if (event !== undefined && !events.has(event)) events.set(event, route);
   }
+  const requests = new Map<string, Permission | null>([
+    ...CHAINWORKS_REQUESTS.map(({ event, permission }) => [event, permission] as const),
+    ...[...events].map(([name, { permission }]) => [name, permission] as const),
+  ]);
   return {
+    requests,
     rest: [...rest.values()],
     query: (name) => queries.get(name),
     event: (name) => events.get(name),

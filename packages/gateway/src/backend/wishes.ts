@@ -16,8 +16,6 @@ export interface WishVocabulary {
   routes: RouteTable;
   /** Queries of the ethgas dialect: true where only a signed-in principal is answered. */
   queries: ReadonlyMap<string, boolean>;
-  /** Events of the chainworks dialect. */
-  events: ReadonlyMap<string, Permission>;
   weights: { subscribe: number };
 }
 
@@ -74,7 +72,7 @@ const NOTHING: ReadWish = { action: null, sessionOnly: false, occupies: null, co
 export function readWish(text: string, vocabulary: WishVocabulary): ReadWish | null {
   const [verb = '', first = '', second = '', ...more] = text.trim().split(/\s+/);
   if (more.length > 0 || first === '') return null;
-  const { channels, routes, queries, events, weights } = vocabulary;
+  const { channels, routes, queries, weights } = vocabulary;
   switch (verb) {
     case 'subscribe': {
       const channel = channels.get(first.split('/', 1)[0] ?? '');
@@ -89,10 +87,10 @@ export function readWish(text: string, vocabulary: WishVocabulary): ReadWish | n
       return { ...NOTHING, action: { do: 'query', query: first, private: isPrivate }, cost };
     }
     case 'event': {
-      const route = routes.event(first);
-      const permission = route === undefined ? events.get(first) : route.permission;
+      const permission = routes.requests.get(first);
       if (permission === undefined) return NOTHING;
-      return { ...NOTHING, action: { do: 'call', permission }, cost: route ?? ONE, kind: 'private' };
+      const cost = routes.event(first) ?? ONE;
+      return { ...NOTHING, action: { do: 'call', permission }, cost, kind: 'private' };
     }
     case 'call':
       return second === '' ? null : readCall(first.toUpperCase(), second.split('?', 1)[0] ?? '', vocabulary);

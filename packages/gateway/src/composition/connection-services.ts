@@ -1,18 +1,13 @@
 /** What a connection is given of the rest of the gateway, whichever door it came through. */
-import { CHAINWORKS_REQUESTS, Refusal } from '@countersign/protocol';
+import { type ErrorCode, Refusal } from '@countersign/protocol';
+import { MessageLimit } from '../connection/message-limit.ts';
 import { MessageRates } from '../connection/message-rates.ts';
 import type { ConnectionServices } from '../connection/services.ts';
 import type { Metrics } from '../operations/metrics.ts';
-import type { Permission } from '../session/principal.ts';
 import type { Core } from './core.ts';
 import type { Venue } from './venue.ts';
 
 const QUERIES_IN_FLIGHT = 32;
-
-/** The requests of the chainworks dialect and what each asks for, where no route says otherwise. */
-export const REQUESTS: ReadonlyMap<string, Permission> = new Map(
-  CHAINWORKS_REQUESTS.map(({ event, permission }) => [event, permission]),
-);
 
 export function createConnectionServices(core: Core, { routes, forwarder }: Venue): ConnectionServices {
   const { config, clock, log, hub, dialects, channels, registry, limits, metrics, identity, tracing } = core;
@@ -85,10 +80,7 @@ export function createConnectionServices(core: Core, { routes, forwarder }: Venu
       if (forwarder === null) throw new Refusal('unavailable', 'no venue is configured');
       return forwarder.query(name, args, who);
     },
-    permissionFor: (request) => {
-      const route = routes.event(request);
-      return route === undefined ? REQUESTS.get(request) : route.permission;
-    },
+    permissionFor: (request) => routes.requests.get(request),
     async request(name, args, who) {
       if (forwarder === null || who === null) throw new Refusal('unavailable', 'no venue is configured');
       return forwarder.event(name, args, who);
@@ -104,10 +96,40 @@ export function createConnectionServices(core: Core, { routes, forwarder }: Venu
       );
     },
     fault: core.fault,
+    commandRefused: refusalLog(core),
   };
 }
 
 /** Counts without looking labels up each time: what there is to count is a short list. */
+/** What says something about a peer; a slip of the pen, and what is reported as a fault, does not. */
+const TELLING: ReadonlySet<ErrorCode> = new Set([
+  'forbidden',
+  'rate_limited',
+  'too_many_subscriptions',
+  'too_many_connections',
+]);
+
+/** Lines per second for a whole node: a flood of refusals is not to become a flood of lines. */
+const LINES = { perSecond: 20, burst: 100 };
+
+function refusalLog({ clock, log }: Core): ConnectionServices['commandRefused'] {
+  const lines = new MessageLimit(LINES.perSecond, LINES.burst, clock.monotonic());
+  let unsaid = 0;
+  return ({ peer, dialect, userId }, code) => {
+    if (!TELLING.has(code)) return;
+    if (!lines.pass(clock.monotonic())) {
+      unsaid += 1;
+      return;
+    }
+    const { id: connectionId, source } = peer;
+    log.info(
+      { event: 'command.refused', connectionId, dialect, userId, source, code, dropped: unsaid },
+      'refused',
+    );
+    unsaid = 0;
+  };
+}
+
 function commandCounter({ commands }: Metrics): (dialect: string, command: string) => void {
   const children = new Map<string, { inc(): void }>();
   return (dialect, command) => {

@@ -151,12 +151,12 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
       .catch((error: unknown) => fault('revocation', error));
   });
   changes.onFreshness((fresh) => {
-    const confirmed = { changes: changes.position() };
-    if (fresh) log.warn({ event: 'access.confirmed', ...confirmed }, 'access is confirmed again');
+    const upTo = { sequence: changes.position() };
+    if (fresh) log.warn({ event: 'access.confirmed', ...upTo }, 'access is confirmed again');
     else {
       metrics.accessUnconfirmed.inc();
       log.error(
-        { event: 'access.unconfirmed', ...confirmed },
+        { event: 'access.unconfirmed', ...upTo },
         'the change log could not be read for 30 s: private work stops',
       );
     }

@@ -11,7 +11,6 @@ import { createGauges } from '../operations/gauges.ts';
 import { brokerRoundTrip, createHealth } from '../operations/health.ts';
 import { httpObserver, refusalCounter } from '../operations/metrics.ts';
 import { createStreamProbe } from '../streams/probe.ts';
-import { REQUESTS } from './connection-services.ts';
 import type { Core } from './core.ts';
 import { requestTracing } from './traced.ts';
 import type { Venue } from './venue.ts';
@@ -87,7 +86,6 @@ export function createOperatorsDoor(
         channels,
         routes,
         queries: ethgasQueries,
-        events: REQUESTS,
         weights: config.limits.weights,
       },
       principal: (userId, credential, address) => core.principalOf(userId, credential, { address }),

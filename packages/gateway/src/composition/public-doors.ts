@@ -8,6 +8,7 @@ import { createOrigins } from '../doors/origin.ts';
 import { createHandshakeCheck } from '../doors/socketio/handshake.ts';
 import { createSocketIoDoor } from '../doors/socketio.ts';
 import { createSources } from '../doors/source.ts';
+import { SourceCounter } from '../doors/source-counter.ts';
 import { createWebSocketDoor } from '../doors/websocket.ts';
 import { closeLabel, httpObserver, refusalCounter } from '../operations/metrics.ts';
 import { createFailureLimiter } from '../session/failure-limiter.ts';
@@ -47,6 +48,7 @@ export function createPublicDoors(
     refused: refusalCounter(metrics, 'public'),
   });
   const sources = createSources(config.http.trustedProxies);
+  const perSource = new SourceCounter(config.websocket.connectionsPerSource);
   const originAllowed = createOrigins(config.http.origins, sources).mayConnect;
   const opened = (door: string) => () => metrics.connectionsAccepted.inc({ door });
   const refused = (door: string) => (status: number) =>
@@ -66,6 +68,7 @@ export function createPublicDoors(
     registry,
     services,
     sources,
+    perSource,
     originAllowed,
     faults,
     authenticate: services.authenticate,
@@ -103,6 +106,7 @@ export function createPublicDoors(
       authenticate: verifyHandshake,
     },
     sources,
+    perSource,
     originAllowed,
     faults,
     checkHandshake: createHandshakeCheck({

@@ -271,6 +271,8 @@ export class Connection {
   }
 
   #refuse(phrase: Phrase, code: ErrorCode, message?: string): void {
+    if (this.#closed) return;
+    this.#services.commandRefused(this, code);
     this.#say((talk) => talk.refused(phrase, code, message), code === 'rate_limited');
   }
 

@@ -1,5 +1,5 @@
 /** What a connection needs of the rest of the gateway, and what it knows of its peer. */
-import type { Refusal } from '@countersign/protocol';
+import type { ErrorCode, Refusal } from '@countersign/protocol';
 import type { Command, Dialect } from '../dialects/dialect.ts';
 import type { Clock } from '../operations/clock.ts';
 import type { Authentication, Credential, Permission, Principal } from '../session/principal.ts';
@@ -84,6 +84,8 @@ export interface ConnectionServices {
   identityChanged(connection: Connection): void;
   /** Told of every credential that was refused, with the reason that the peer is not told. */
   refused(connection: Connection, refusal: Refusal): void;
+  /** Told of everything that a peer was refused, as it was told. */
+  commandRefused(connection: Connection, code: ErrorCode): void;
   /** A fault of ours; `connectionId` where it is about one. */
   fault(event: string, error: unknown, connectionId?: string): void;
 }

@@ -22,7 +22,7 @@ import { textFrame } from '../streams/text-frame.ts';
 import type { FaultSimulator, Faults } from './faults/simulator.ts';
 import type { OriginCheck } from './origin.ts';
 import type { Sources } from './source.ts';
-import { SourceCounter } from './source-counter.ts';
+import type { SourceCounter } from './source-counter.ts';
 import { asksForLimits, isSocketIo, refuseUpgrade } from './upgrade.ts';
 
 export interface WebSocketDoorOptions {
@@ -33,6 +33,8 @@ export interface WebSocketDoorOptions {
   registry: ConnectionRegistry;
   services: ConnectionServices;
   sources: Sources;
+  /** Connections of each source address, over all doors. */
+  perSource: SourceCounter;
   originAllowed: OriginCheck;
   faults: FaultSimulator;
   /** Verifies a Bearer token of the upgrade request. Throws `Refusal`. */
@@ -71,9 +73,8 @@ interface Live {
 }
 
 export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoor {
-  const { config, clock, registry, services, sources, observe } = options;
+  const { config, clock, registry, services, sources, perSource, observe } = options;
   const live = new Set<Live>();
-  const perSource = new SourceCounter(config.connectionsPerSource);
   let accepting = true;
 
   // Types of `ws` lag behind its options: both limits exist since 8.21 (CVE-2026-48779).

@@ -170,6 +170,7 @@ export function createKit(options: KitOptions): Kit {
     knows: () => true,
     identityChanged: (connection) => registry.identityChanged(connection),
     refused: () => {},
+    commandRefused: () => {},
     fault: (_event, error) => void faults.push(error),
   };
 

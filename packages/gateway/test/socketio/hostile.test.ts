@@ -122,7 +122,11 @@ describe('a peer that', () => {
   });
 
   it('sends pings, pongs or events without end is ended', async () => {
-    const small = await openHouse({ websocket: { messagesPerSecond: 10, messageBurst: 20 } });
+    const small = await openHouse({
+      websocket: { messagesPerSecond: 10, messageBurst: 20 },
+      // Without a rate of its own, so that the one of connections counts.
+      tiers: { free: { requests: null, connections: 100, subscriptions: 100 } },
+    });
     const token = await small.token();
     for (const act of [
       (raw: Raw) => raw.send('3'),

@@ -1,13 +1,13 @@
 /** The WebSocket server that Engine.IO is given: ours, with the limits that its own has no settings for. */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
+import { type RawData, type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { MessageLimit } from '../../connection/message-limit.ts';
 
 export interface EngineLimits {
   fragmentLimit: number;
   pingsPerSecond: number;
-  /** Of whole messages, whatever is in them. */
+  /** Of whole messages that are no events. */
   messagesPerSecond: number;
   messageBurst: number;
   /** Milliseconds that a peer has to answer a close frame. */
@@ -54,7 +54,12 @@ function guard(
   client.on('ping', () => {
     if (pings.take(now()) !== 'pass') client.terminate();
   });
-  client.on('message', () => {
+  client.on('message', (data) => {
+    // Events are counted by the connection, which knows whose they are; there are none before there is one.
+    if (isEvent(data)) return;
     if (messages.take(now()) === 'cut') client.terminate();
   });
 }
+
+/** Engine.IO type 4, Socket.IO type 2. */
+const isEvent = (data: RawData): boolean => Buffer.isBuffer(data) && data[0] === 0x34 && data[1] === 0x32;
