@@ -2,7 +2,7 @@
  * Tokens that somebody signed with their own API key (seed 003): verified by the key record and by nothing that
  * the token says about itself. The order of the checks is their cost: size, shape, name, limiter, signature (R27).
  */
-import type { KeyObject } from 'node:crypto';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { Refusal } from '@countersign/protocol';
 import {
   checkApiKeyClaims,
@@ -87,6 +87,10 @@ export function createApiKeyScheme({
   const loadedKeys = new Map<string, LoadedKey>();
   const unknown = new Map<string, number>();
   const foreign = new Map<string, true>();
+  const decoys = {
+    ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey,
+    EdDSA: generateKeyPairSync('ed25519').publicKey,
+  };
 
   changes.onChange((change) => {
     if (change.kind === 'api-key-changed' || change.kind === 'api-key-ended')
@@ -114,15 +118,23 @@ export function createApiKeyScheme({
     const known = loadedKeys.get(name.slice(name.lastIndexOf('/') + 1));
     // The whole name counts: an id under another organisation is another key, which does not exist (R12).
     if (known?.record.name === name) return known;
+    // R10, R27: names made up at random would each be a read of the store, and a verification for nothing.
+    failures.check(guesser(source));
     const until = unknown.get(name);
-    if (until !== undefined && until > clock.monotonic()) return null;
-    // R10: names made up at random would each be a read of the store.
-    const guesser = `unknown ${source}`;
-    failures.check(guesser);
-    return load(name).then((loaded) => {
-      if (loaded === null) failures.fail(guesser);
-      return loaded;
-    });
+    return until !== undefined && until > clock.monotonic() ? null : load(name);
+  }
+
+  /**
+   * Verifies against a key that nobody has, so that a name which does not exist, or has a key of the other
+   * algorithm, takes as long to refuse as a wrong signature: the time must not tell which names there are (R18).
+   */
+  function verifyDecoy(parsed: ParsedJwt): void {
+    const alg = parsed.header.alg === 'ES256' ? 'ES256' : 'EdDSA';
+    try {
+      verifyParsed(parsed, { alg, key: decoys[alg] });
+    } catch (error) {
+      if (!(error instanceof TokenError)) throw error;
+    }
   }
 
   function usable({ record, allows }: LoadedKey, address: string): string | null {
@@ -174,13 +186,18 @@ export function createApiKeyScheme({
     const name = readKid(parsed);
     const found = find(name, context.source);
     const loaded = found instanceof Promise ? await found : found;
-    if (loaded === null) throw refusal('no such key');
+    if (loaded === null) {
+      failures.fail(guesser(context.source));
+      verifyDecoy(parsed);
+      throw refusal('no such key');
+    }
     const suspect = `${loaded.record.keyId} ${context.source}`;
     failures.check(suspect);
     try {
       verifyParsed(parsed, { alg: loaded.record.alg, key: loaded.publicKey });
     } catch (error) {
       failures.fail(suspect);
+      if (error instanceof TokenError && error.code === 'algorithm') verifyDecoy(parsed);
       throw error;
     }
     const rules = {
@@ -258,6 +275,9 @@ const loadedFrom = (record: ApiKey): LoadedKey => ({
   allows: createAllowList(record.allowedIps),
   derived: null,
 });
+
+/** Who tries names that do not exist, as the limiter counts them. */
+const guesser = (source: string): string => `unknown ${source}`;
 
 /** One answer for every reason (R18); the reason is for the log. */
 const refusal = (reason: string): Refusal => new Refusal('unauthorized', `api key: ${reason}`);

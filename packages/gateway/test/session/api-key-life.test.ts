@@ -201,6 +201,42 @@ describe('somebody who guesses', () => {
     await counted.house.dispose();
   });
 
+  it('the same unknown name again and again is held up like any other', async () => {
+    const jwt = token({ ...key, name: 'organizations/o/apiKeys/nobody' }, now());
+    const at = websocket({ source: '203.0.113.10' });
+    const codes: string[] = [];
+    for (let guess = 0; guess < 201; guess += 1) codes.push(await answer(jwt, at));
+    expect(new Set(codes.slice(0, 200))).toEqual(new Set(['unauthorized']));
+    expect(codes[200]).toBe('rate_limited');
+  });
+
+  it('cannot tell from the time it takes whether a name exists, or what its algorithm is', async () => {
+    const { privateKey } = freshPair();
+    const { header, claims } = parts(key.name, now());
+    const wrong = signParts(header, claims, privateKey);
+    const nobody = signParts({ ...header, kid: `${key.name}0` }, claims, privateKey);
+    const otherAlgorithm = signParts({ ...header, alg: 'EdDSA' }, claims, privateKey);
+    const took = async (jwt: string, source: string) => {
+      const begun = performance.now();
+      await answer(jwt, websocket({ source, address: source }));
+      return performance.now() - begun;
+    };
+    // Side by side, so that a busy machine is as busy for one as for the other.
+    const turns = [];
+    for (let turn = 0; turn < 150; turn += 1) {
+      turns.push([
+        await took(wrong, '203.0.113.11'),
+        await took(nobody, '203.0.113.12'),
+        await took(otherAlgorithm, '203.0.113.13'),
+      ] as const);
+    }
+    const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]!;
+    const share = (of: 1 | 2) => median(turns.map((times) => times[of] / times[0]));
+    // A refusal before the signature takes a tenth of the time.
+    expect(share(1)).toBeGreaterThan(0.5);
+    expect(share(2)).toBeGreaterThan(0.5);
+  });
+
   it('signatures of a known key, 5,000 a second from elsewhere, never costs its owner a request (R27)', async () => {
     const sources = Array.from({ length: 50 }, (_, index) => `198.51.100.${index}`);
     const forged = signParts(
