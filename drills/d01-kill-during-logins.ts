@@ -1,12 +1,12 @@
 /**
- * D01: the gateway dies during logins. Load runs at 200 logins a second with refreshes and logouts mixed in;
- * the gateway is killed with SIGKILL at random moments and started again on the same data. An outside oracle
- * (a file that is written and synced before the next request of a lane) knows what was acknowledged.
+ * D01: a gateway dies during logins. Load runs at 200 logins a second with refreshes and logouts mixed in, spread
+ * over all nodes; one of them is killed with SIGKILL at random moments and started again on the same data. An
+ * outside oracle (a file that is written and synced before the next request of a lane) knows what was acknowledged.
  *
- * Must hold: every acknowledged session refreshes, every acknowledged logout holds, no spent nonce is accepted
- * again.
+ * Must hold, whichever node is asked afterwards: every acknowledged session refreshes, every acknowledged logout
+ * holds, no spent nonce is accepted again.
  *
- * Run: npm run drills -- d01 [--rounds 20] [--seed N]
+ * Run: npm run drills -- d01 [--rounds 20] [--seed N] [--nodes 2]
  */
 import { closeSync, fsyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,13 +14,13 @@ import { join } from 'node:path';
 import {
   createHttpClient,
   createLoadWallets,
-  type GatewayProcess,
   type HttpClient,
   type LoadWallet,
   logIn,
   postForm,
   startGatewayProcess,
 } from '@countersign/testkit';
+import { startDrillCluster } from './lib/gateway.ts';
 import { createRandom } from './lib/random.ts';
 import { report, summary } from './lib/report.ts';
 
@@ -46,15 +46,16 @@ function createOracle(path: string) {
   };
 }
 
-/** One lane: log in, sometimes refresh, sometimes log out, at its share of the rate, until the gateway is gone. */
+/** One lane: log in, sometimes refresh, sometimes log out, at its share of the rate, until its node is gone or the round ends. */
 async function lane(
   client: HttpClient,
   wallets: LoadWallet[],
   random: () => number,
   oracle: ReturnType<typeof createOracle>,
+  end: AbortSignal,
 ): Promise<void> {
   const gap = (1000 * LANES) / LOGINS_PER_SECOND;
-  for (;;) {
+  while (!end.aborted) {
     const due = performance.now() + gap;
     const wallet = Math.floor(random() * wallets.length);
     const login = await logIn(client, wallets[wallet]!);
@@ -133,7 +134,55 @@ async function eachBounded<T>(
   );
 }
 
-export async function d01({ rounds, seed }: { rounds: number; seed: number }): Promise<boolean> {
+/** Gateways that can be killed one at a time. */
+interface Stage {
+  /** REST of each node. */
+  rest(): string[];
+  kill(node: number): Promise<unknown>;
+  /** @returns milliseconds until it was ready again */
+  restart(node: number): Promise<number>;
+  stop(): Promise<void>;
+}
+
+async function stageOf(nodes: number, dataDir: string): Promise<Stage> {
+  const flags = ['--no-sandbox', '--log-level', 'warn'];
+  if (nodes === 1) {
+    const start = () => startGatewayProcess({ dataDir, flags });
+    let gateway = await start();
+    return {
+      rest: () => [gateway.ready.rest],
+      kill: () => gateway.stop('SIGKILL'),
+      async restart() {
+        gateway = await start();
+        return gateway.startedIn;
+      },
+      stop: () => gateway.stop().then(() => undefined),
+    };
+  }
+  const { cluster, stop } = await startDrillCluster({ nodes, dataDir, flags });
+  return {
+    rest: () => cluster.nodes.map(({ process }) => process.ready.rest),
+    kill: async (node) => cluster.nodes[node]?.stop('SIGKILL'),
+    async restart(node) {
+      await cluster.nodes[node]?.start();
+      return cluster.nodes[node]?.process.startedIn ?? Number.NaN;
+    },
+    stop,
+  };
+}
+
+/** What the nodes that live go on for after the other has died, in milliseconds. */
+const AFTERWARDS = 300;
+
+export async function d01({
+  rounds,
+  seed,
+  nodes,
+}: {
+  rounds: number;
+  seed: number;
+  nodes: number;
+}): Promise<boolean> {
   const random = createRandom(seed);
   const folder = mkdtempSync(join(tmpdir(), 'countersign-d01-'));
   const oraclePath = join(folder, 'acknowledged.jsonl');
@@ -148,33 +197,40 @@ export async function d01({ rounds, seed }: { rounds: number; seed: number }): P
     nonceAcceptedTwice: 0,
   };
   const restarts: number[] = [];
-  // The failure limiter would rightly throttle the replays that the check sends from one address.
-  const start = (): Promise<GatewayProcess> =>
-    startGatewayProcess({ dataDir, flags: ['--no-sandbox', '--log-level', 'warn'] });
+  const stage = await stageOf(nodes, dataDir);
   let seen = 0;
-  let gateway = await start();
   for (let round = 1; round <= rounds; round += 1) {
     const oracle = createOracle(oraclePath);
-    const client = createHttpClient(gateway.ready.rest, LANES);
-    const lanes = Array.from({ length: LANES }, () => lane(client, wallets, random, oracle));
-    const died = setTimeout(() => void gateway.stop('SIGKILL'), 500 + random() * 1500);
+    const clients = stage.rest().map((url) => createHttpClient(url, LANES));
+    const over = new AbortController();
+    const lanes = Array.from({ length: LANES }, (_, n) =>
+      lane(clients[n % clients.length]!, wallets, random, oracle, over.signal),
+    );
+    const victim = Math.floor(random() * nodes);
+    const died = setTimeout(
+      () => {
+        void stage.kill(victim);
+        setTimeout(() => over.abort(), AFTERWARDS);
+      },
+      500 + random() * 1500,
+    );
     const ends = await Promise.allSettled(lanes);
     clearTimeout(died);
-    client.close();
+    for (const client of clients) client.close();
     oracle.close();
     for (const end of ends) {
       if (end.status === 'rejected' && !/connection lost|closed/.test(String(end.reason))) throw end.reason;
     }
-    await gateway.stop('SIGKILL');
-    gateway = await start();
-    restarts.push(gateway.startedIn);
+    await stage.kill(victim);
+    restarts.push(await stage.restart(victim));
     const entries = readFileSync(oraclePath, 'utf8')
       .trim()
       .split('\n')
       .slice(seen)
       .map((line) => JSON.parse(line) as Acknowledged);
     seen += entries.length;
-    const checker = createHttpClient(gateway.ready.rest, LANES);
+    // Each node in turn: what one promised, all keep.
+    const checker = createHttpClient(stage.rest()[(victim + round) % nodes]!, LANES);
     const tally = await check(checker, wallets, entries);
     checker.close();
     for (const key of Object.keys(total) as (keyof Tally)[]) total[key] += tally[key];
@@ -182,11 +238,11 @@ export async function d01({ rounds, seed }: { rounds: number; seed: number }): P
       `round ${round}/${rounds}: ${tally.logins} logins acknowledged, ${tally.lost} lost, ${tally.resurrected} resurrected, ${tally.nonceAcceptedTwice} nonces twice`,
     );
   }
-  await gateway.stop();
+  await stage.stop();
   rmSync(folder, { recursive: true, force: true });
   return summary(
     'D01',
-    { seed, rounds, ...total, restartToReadyMs: restarts },
+    { seed, nodes, rounds, ...total, restartToReadyMs: restarts },
     total.lost + total.resurrected + total.nonceAcceptedTwice === 0 && total.logins > 0,
   );
 }

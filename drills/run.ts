@@ -5,10 +5,12 @@
  * npm run drills -- d01          one
  *   --rounds N   how often to inject the fault in d01 (default 20)
  *   --seed N     repeat a run
+ *   --nodes N    gateways in d01 and d08 (default 2 where PostgreSQL and Redis are installed, else 1)
  *
  * Exit code 0 if every promise held.
  */
 import { parseArgs } from 'node:util';
+import { missingForCluster } from '@countersign/testkit';
 import { budget } from './budget-doors.ts';
 import { d01 } from './d01-kill-during-logins.ts';
 import { d08 } from './d08-revocation.ts';
@@ -21,6 +23,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: 'string', default: '20' },
+    nodes: { type: 'string', default: missingForCluster().length === 0 ? '2' : '1' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },
 });
@@ -32,6 +35,11 @@ if (unknown !== undefined) {
 }
 let held = true;
 for (const name of chosen as (keyof typeof DRILLS)[]) {
-  held = (await DRILLS[name]({ rounds: Number(values.rounds), seed: Number(values.seed) })) && held;
+  held =
+    (await DRILLS[name]({
+      rounds: Number(values.rounds),
+      seed: Number(values.seed),
+      nodes: Number(values.nodes),
+    })) && held;
 }
 process.exit(held ? 0 : 1);

@@ -7,7 +7,10 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 export interface BalancedNode {
   port: number;
-  /** Asked every `checkMs`; any answer but 200 takes the node out for new connections. Absent = always in. */
+  /**
+   * Asked every `checkMs`: any answer but 200 takes the node out for new connections, and so do two silences in a
+   * row. Absent = always in.
+   */
   ready?: string;
 }
 
@@ -26,6 +29,7 @@ export interface TcpBalancer {
 interface Node extends BalancedNode {
   up: boolean;
   open: number;
+  silent: number;
 }
 
 /** @param options.port where it listens; default any free port */
@@ -45,8 +49,10 @@ export async function startTcpBalancer(
       const answer = await fetch(node.ready, { signal: AbortSignal.timeout(2000) });
       await answer.arrayBuffer();
       node.up = answer.status === 200;
+      node.silent = 0;
     } catch {
-      node.up = false;
+      node.silent += 1;
+      if (node.silent > 1) node.up = false;
     }
   }
 
@@ -88,7 +94,8 @@ export async function startTcpBalancer(
   async function replace(next: readonly BalancedNode[]): Promise<void> {
     const before = all;
     all = next.map(
-      (node) => before.find(({ port: known }) => known === node.port) ?? { ...node, up: false, open: 0 },
+      (node) =>
+        before.find(({ port: known }) => known === node.port) ?? { ...node, up: false, open: 0, silent: 0 },
     );
     await Promise.all(all.map(check));
   }
