@@ -238,6 +238,21 @@ describe('a verified access token', () => {
     expect(verifications).toBeGreaterThan(0);
   });
 
+  it('is forgotten once it has been dead for another life, and not before, as others come', async () => {
+    const other = () => tokens.verifyAccess(tokens.issueAccess(user, session).token);
+    const { token } = tokens.issueAccess(user, session);
+    const claims = tokens.verifyAccess(token);
+    clock.advance(2 * HOUR + 59 * SECOND);
+    other();
+    clock.jump(-2 * HOUR);
+    expect(await refusedAs(() => tokens.verifyAccessDetailed(token))).toBe('token_expired');
+    clock.advance(SECOND);
+    other();
+    // Only the clock knows it now, and the clock is wrong.
+    expect(tokens.verifyAccess(token)).toEqual(claims);
+    expect(tokens.verifyAccess(token)).not.toBe(claims);
+  });
+
   it('does not live longer when the wall clock is set back', async () => {
     const { token } = tokens.issueAccess(user, session);
     tokens.verifyAccess(token);
