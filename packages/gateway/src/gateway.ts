@@ -6,6 +6,7 @@ import { CLOSE } from '@countersign/protocol';
 import { createConnectionServices } from './composition/connection-services.ts';
 import { openCore } from './composition/core.ts';
 import { createOperatorsDoor } from './composition/internal-door.ts';
+import { createLeaseParts } from './composition/leases.ts';
 import { createPublicDoors } from './composition/public-doors.ts';
 import { openVenue } from './composition/venue.ts';
 import { type Clock, systemClock } from './operations/clock.ts';
@@ -62,6 +63,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
   const core = await openCore({ config, clock, log });
   const venue = openVenue(core);
   const services = createConnectionServices(core, venue);
+  const leases = createLeaseParts(core);
   let state: 'new' | 'serving' | 'draining' | 'closed' = 'new';
   const doors = createPublicDoors(core, venue, services, { draining: () => state === 'draining' });
   const sockets = [doors.webSocket, doors.socketIo];
@@ -71,7 +73,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
   const ended = new Promise<void>((resolve) => {
     tellEnded = resolve;
   });
-  const operators = createOperatorsDoor(core, venue, services, {
+  const operators = createOperatorsDoor(core, venue, services, leases, {
     draining: () => state === 'draining',
     begin: () => void drain().catch((error: unknown) => core.fault('drain', error)),
   });
@@ -82,6 +84,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     const open = await doors.http.listen();
     const host = urlHost(open.host);
     core.listening.hosts = [`${host}:${open.port}`, `localhost:${open.port}`];
+    await leases.start(`${host}:${open.port}`);
     state = 'serving';
     return {
       rest: `http://${host}:${open.port}`,
@@ -140,6 +143,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
       cancel();
       await operators.close();
       venue.forwarder?.close();
+      await leases.close();
       await core.close();
       log.info({ event: 'closed' }, 'closed');
       tellEnded();

@@ -21,3 +21,4 @@ export {
   verifyJwsWithJwk,
   verifyParsed,
 } from './node/verify.ts';
+export { verifyWebhook, type WebhookEvent, type WebhookToVerify } from './node/webhook.ts';

@@ -12,6 +12,7 @@ import { brokerRoundTrip, createHealth } from '../operations/health.ts';
 import { httpObserver, refusalCounter } from '../operations/metrics.ts';
 import { createStreamProbe } from '../streams/probe.ts';
 import type { Core } from './core.ts';
+import type { LeaseParts } from './leases.ts';
 import { requestTracing } from './traced.ts';
 import type { Venue } from './venue.ts';
 
@@ -25,6 +26,7 @@ export function createOperatorsDoor(
   core: Core,
   { routes }: Venue,
   services: ConnectionServices,
+  { confirmations, leases, newLeaseId }: LeaseParts,
   { draining, begin }: Draining,
 ): InternalDoor {
   const { config, clock, log, metrics, identity, store, broker, hub, registry, flusher, channels, limits } =
@@ -100,6 +102,8 @@ export function createOperatorsDoor(
       connections: registry,
       accountsOf: async (userId) => (await store.users.find(userId))?.accounts ?? null,
     },
+    confirmations,
+    leases: { leases, newId: newLeaseId },
     adminToken: core.adminToken,
     backendToken: core.backendToken,
     log,

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { brokerSchema } from './broker-config.ts';
+import { leasesSchema, nodesSchema } from './leases-config.ts';
 import { limitsSchema, tiersSchema } from './limits-config.ts';
 import { routeSchema } from './routes-config.ts';
 import { socketioSchema } from './socketio-config.ts';
@@ -202,6 +203,8 @@ export const configSchema = z.strictObject({
     {},
   ),
 
+  leases: leasesSchema,
+  nodes: nodesSchema,
   tiers: tiersSchema,
   limits: limitsSchema,
   /** Ways to the venue's services, before those that are shipped (`backend/routes.ts`). */

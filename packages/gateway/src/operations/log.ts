@@ -18,7 +18,7 @@ const FIELDS: ReadonlySet<string> = new Set([
   // Where it listens and keeps its data; how much and how long.
   ...['host', 'port', 'url', 'path', 'dataDir', 'at', 'ms', 'seconds', 'count', 'limit', 'bytes', 'level'],
   ...['lag', 'connections', 'sessions', 'refreshTokens', 'publications', 'dropped', 'faults', 'seed'],
-  ...['service', 'state', 'unlisted'],
+  ...['service', 'state', 'unlisted', 'lease', 'eventId'],
 ]);
 
 const LONGEST_TEXT = 512;

@@ -74,6 +74,16 @@ export function createMetrics({ defaults = true }: { defaults?: boolean } = {}) 
       [],
       INSIDE,
     ),
+    leasesArmed: new Gauge({
+      name: `${PREFIX}leases_armed`,
+      help: 'Leases that wait for somebody to be gone, over all nodes',
+      registers,
+    }),
+    leaseEvents: counter('lease_events_total', 'Events of leases, by what became of them on this node', [
+      'outcome',
+    ]),
+    nodesGivenUp: counter('nodes_given_up_total', 'Nodes that this one found dead'),
+
     venueCircuit: new Gauge({
       name: `${PREFIX}venue_circuit_state`,
       help: 'Services of the venue: 0 in use, 1 being tried, 2 left alone',

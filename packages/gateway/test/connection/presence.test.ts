@@ -12,6 +12,7 @@ const tokens: Record<string, { userId: number; credential: Credential; life: num
 };
 
 let kit: Kit;
+let presence: Kit['registry']['presence'];
 /** `+user:1` when somebody comes, `-user:1` when the last has gone. */
 let heard: string[];
 
@@ -27,9 +28,8 @@ beforeEach(() => {
     principal: async (userId, credential) => principalOf(userId, credential),
   });
   heard = [];
-  kit.registry.presence.onPresence((kind, subject, present) =>
-    heard.push(`${present ? '+' : '-'}${kind}:${subject}`),
-  );
+  ({ presence } = kit.registry);
+  presence.onPresence((kind, subject, present) => heard.push(`${present ? '+' : '-'}${kind}:${subject}`));
 });
 
 async function signedIn(token: string) {
@@ -51,10 +51,10 @@ it('a user and a session come with their first connection and go with their last
   expect(news()).toEqual(['-session:a1']);
   second.connection.gone();
   expect(news()).toEqual(['-session:a2']);
-  expect(kit.registry.presence.has('user', '1')).toBe(true);
+  expect(presence.has('user', '1')).toBe(true);
   third.connection.gone();
   expect(news()).toEqual(['-user:1']);
-  expect(kit.registry.presence.has('user', '1')).toBe(false);
+  expect(presence.has('user', '1')).toBe(false);
 });
 
 it('a connection that nobody has signed in on is nobody', async () => {

@@ -3,7 +3,9 @@ import type { Server } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import type { Confirmations } from '../../backend/confirmations.ts';
 import type { Explanations } from '../../backend/explanations.ts';
+import type { Leases } from '../../backend/leases.ts';
 import type { Config } from '../../operations/config.ts';
 import type { Health } from '../../operations/health.ts';
 import type { ApiKeys } from '../../session/api-keys.ts';
@@ -18,6 +20,8 @@ import { useExplainRoutes } from './explain-routes.ts';
 import { useHandshakeTokenRoutes } from './handshake-token-routes.ts';
 import { useHealthRoutes } from './health-routes.ts';
 import { useAdminKeyRoutes } from './key-routes.ts';
+import { useLeaseRoutes } from './lease-routes.ts';
+import { useNodeRoutes } from './node-routes.ts';
 
 export interface InternalDoorOptions {
   config: Pick<Config, 'internalHost' | 'internalPort'>;
@@ -31,6 +35,10 @@ export interface InternalDoorOptions {
   /** Absent: nothing is explained here. */
   explanations?: Explanations;
   backend: BackendRouteServices;
+  /** Absent: this gateway knows nothing of other nodes. */
+  confirmations?: Confirmations;
+  /** Absent: this gateway has no leases. */
+  leases?: { leases: Leases; newId: () => string };
   adminToken: Pick<TokenFile, 'matches'>;
   backendToken: Pick<TokenFile, 'matches'>;
   log: Logger;
@@ -71,6 +79,7 @@ export function createInternalDoor(options: InternalDoorOptions): InternalDoor {
         route.bodyLimit = ADMIN_BODY_LIMIT;
       });
       scope.addHook('onRequest', requireToken(options.adminToken));
+      if (options.confirmations !== undefined) useNodeRoutes(scope, options.confirmations);
       useAdminRoutes(scope, { ...options.admin, sources });
       if (options.explanations !== undefined) useExplainRoutes(scope, options.explanations);
       const { keys, handshakeTokens } = options;
@@ -84,6 +93,7 @@ export function createInternalDoor(options: InternalDoorOptions): InternalDoor {
     async (scope) => {
       scope.addHook('onRequest', requireToken(options.backendToken));
       useBackendRoutes(scope, options.backend);
+      if (options.leases !== undefined) useLeaseRoutes(scope, options.leases.leases, options.leases.newId);
     },
     { prefix: '/backend/v1' },
   );
