@@ -124,10 +124,14 @@ export interface Answer {
 }
 
 export async function openDoor(
-  overrides: Partial<Omit<HttpDoorOptions, 'config'>> & { config?: ConfigInput } = {},
+  overrides: Partial<Omit<HttpDoorOptions, 'config'>> & {
+    config?: ConfigInput;
+    /** Told of the door before it listens. */
+    made?: (door: HttpDoor) => void;
+  } = {},
 ): Promise<OpenDoor> {
   const calls: Calls = [];
-  const { config: input, ...services } = overrides;
+  const { config: input, made, ...services } = overrides;
   const door = createHttpDoor({
     walletLogin: {
       begin: async (request) => {
@@ -181,6 +185,7 @@ export async function openDoor(
     ...services,
     config: parseConfig({ port: 0, ...input }),
   });
+  made?.(door);
   const { port } = await door.listen();
   return {
     door,
