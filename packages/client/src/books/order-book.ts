@@ -1,7 +1,7 @@
 /** Order books that keep themselves right: fed by one stream, stale whenever they may not be the present. */
 import { UsageError } from '../errors.ts';
 import { createEmitter, type Emitter, type Listenable } from '../events.ts';
-import type { Sink } from '../feed/entry.ts';
+import type { Sink } from '../feed/sink.ts';
 import type { FeedUpdate, ResyncReason } from '../feed/update.ts';
 import { Book, type LevelChange } from './book.ts';
 import type { Level } from './side.ts';

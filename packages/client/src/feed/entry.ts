@@ -2,24 +2,14 @@
  * One subscription on the wire: what the server is asked for once, however many subscribers it has here. It keeps the
  * trackers of its streams, says when it has to be asked for anew, and hands on what is right.
  */
-import { type Backoff, createBackoff } from '../backoff.ts';
 import type { Clock } from '../clock.ts';
 import type { CountersignError } from '../errors.ts';
 import type { ChannelInfo } from './channel.ts';
 import type { Frame } from './frame.ts';
+import { Pace } from './pace.ts';
+import type { Sink } from './sink.ts';
 import { type Place, Tracker } from './tracker.ts';
-import type { FeedUpdate, Position, ResyncReason } from './update.ts';
-
-/** Takes what a subscription brings. None of these may throw. */
-export interface Sink {
-  deliver(update: FeedUpdate): void;
-  /** What was delivered so far is not the present any more. */
-  stale(reason: ResyncReason): void;
-  /** What was delivered so far is the present (again). */
-  live(): void;
-  /** It is over for good. */
-  failed(error: CountersignError): void;
-}
+import type { Position, ResyncReason } from './update.ts';
 
 export interface EntryHost {
   readonly clock: Clock;
@@ -47,10 +37,6 @@ export type EntryStatus = 'wanted' | 'asking' | 'live' | 'ended';
 const MOST_QUEUED = 20_000;
 /** Milliseconds in which the rest of an opening has to come. */
 const OPENING_PATIENCE = 3000;
-/** Milliseconds without trouble after which the next trouble is dealt with at once again. */
-const CALM = 2000;
-/** Times that the same recovery may fail before a snapshot is asked for instead. */
-const FRUITLESS = 3;
 /** Times that an opening may come short before what came of it counts as all there is. */
 const SHORTS = 6;
 
@@ -67,21 +53,14 @@ export class Entry {
   authFailures = 0;
   readonly #host: EntryHost;
   readonly #trackers = new Map<string, Tracker>();
-  readonly #refusals: Backoff;
-  readonly #troubles: Backoff;
+  readonly #pace: Pace;
   #reason: ResyncReason | null = null;
   #queue: Frame[] | null = null;
-  #notBefore = 0;
-  #troubledAt = Number.NEGATIVE_INFINITY;
-  /** Troubles in a row between which no stream got any further. */
-  #fruitless = 0;
-  #progress = 0;
   /** Openings in a row that did not come whole. */
   #shorts = 0;
   /** Frames of the connection were lost while the answer was under way. */
   #tainted = false;
   #cancelCheck: (() => void) | null = null;
-  #cancelWake: (() => void) | null = null;
   #announced = false;
 
   constructor(channel: ChannelInfo, key: string, extra: Readonly<Record<string, unknown>>, host: EntryHost) {
@@ -89,9 +68,7 @@ export class Entry {
     this.key = key;
     this.extra = extra;
     this.#host = host;
-    const { random } = host;
-    this.#refusals = createBackoff({ base: 500, cap: 20_000, random });
-    this.#troubles = createBackoff({ base: 100, cap: 5000, floor: 20, random });
+    this.#pace = new Pace(host);
   }
 
   /** It has been live at some time: from then on trouble is for here to mend, and not the subscriber's error. */
@@ -102,13 +79,13 @@ export class Entry {
   /** Where its streams are, by account id ('' where there is only one); empty if they have to begin with a snapshot. */
   get since(): ReadonlyMap<string, Position> {
     const since = new Map<string, Position>();
-    if (this.#fruitless >= FRUITLESS) return since;
+    if (this.#pace.isFruitless) return since;
     for (const [name, { position }] of this.#trackers) if (position !== null) since.set(name, position);
     return since;
   }
 
   due(now: number): boolean {
-    return this.status === 'wanted' && now >= this.#notBefore;
+    return this.status === 'wanted' && this.#pace.due(now);
   }
 
   // ------------------------------------------------------------------------------------------ subscribers
@@ -167,7 +144,7 @@ export class Entry {
     if (this.#announced && this.#reason !== 'slow') this.#reason = 'reconnect';
     const wasLive = this.status === 'live';
     this.status = 'wanted';
-    this.#notBefore = 0;
+    this.#pace.now();
     if (wasLive) for (const sink of this.sinks) sink.stale('reconnect');
   }
 
@@ -186,11 +163,11 @@ export class Entry {
   /** The server would not, this time. `retryAfter` in seconds. */
   postpone(retryAfter: number | undefined): void {
     this.#queue = null;
-    this.#want(this.#refusals.next(retryAfter));
+    this.#want(this.#pace.afterRefusal(retryAfter));
   }
 
   get refusals(): number {
-    return this.#refusals.attempts;
+    return this.#pace.refusals;
   }
 
   /**
@@ -204,7 +181,7 @@ export class Entry {
     const reason = this.#reason;
     this.#queue = null;
     this.#reason = null;
-    this.#refusals.reset();
+    this.#pace.accepted();
     this.authFailures = 0;
     this.status = 'live';
     this.held = true;
@@ -318,7 +295,7 @@ export class Entry {
   #settled(): void {
     this.#cancelCheck?.();
     this.#cancelCheck = null;
-    this.#fruitless = 0;
+    this.#pace.settled();
     this.#shorts = 0;
     for (const sink of this.sinks) sink.live();
   }
@@ -340,18 +317,12 @@ export class Entry {
 
   /** @param pause milliseconds; by default more with each trouble that follows another closely and gets nowhere */
   #trouble(reason: ResyncReason, pause?: number): void {
-    const now = this.#host.clock.monotonic();
-    const calm = now - this.#troubledAt > CALM;
-    this.#troubledAt = now;
     this.#cancelCheck?.();
     this.#cancelCheck = null;
     let progress = 0;
     for (const { last } of this.#trackers.values()) progress += last ?? 0;
-    this.#fruitless = progress > this.#progress ? 0 : this.#fruitless + 1;
-    if (calm || this.#fruitless === 0) this.#troubles.reset();
-    this.#progress = progress;
     this.#reason ??= reason;
-    const wait = pause ?? (calm ? 0 : this.#troubles.next());
+    const wait = this.#pace.afterTrouble(progress, pause);
     const wasLive = this.status === 'live';
     if (this.status !== 'asking') this.#want(wait);
     if (wasLive) for (const sink of this.sinks) sink.stale(reason);
@@ -359,29 +330,13 @@ export class Entry {
 
   #want(wait: number): void {
     this.status = 'wanted';
-    const { clock } = this.#host;
-    this.#notBefore = clock.monotonic() + wait;
-    this.#cancelWake?.();
-    this.#cancelWake = null;
-    if (wait === 0) this.#host.wake();
-    else
-      this.#cancelWake = clock.after(
-        wait,
-        () => {
-          this.#cancelWake = null;
-          // Timers may be early by a fraction of a millisecond.
-          this.#notBefore = 0;
-          this.#host.wake();
-        },
-        true,
-      );
+    this.#pace.wait(wait);
   }
 
   #cancelTimers(): void {
     this.#cancelCheck?.();
     this.#cancelCheck = null;
-    this.#cancelWake?.();
-    this.#cancelWake = null;
+    this.#pace.stop();
   }
 }
 

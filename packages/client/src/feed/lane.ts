@@ -5,12 +5,13 @@ import { ConnectionError, CountersignError, UsageError } from '../errors.ts';
 import { type Drop, Link, type LinkState } from '../transport/link.ts';
 import type { SocketConstructor } from '../transport/socket.ts';
 import type { Answer, FeedDialect, Wish } from './dialect.ts';
-import { Entry, type EntryObserver, type Sink } from './entry.ts';
-import type { Frame } from './frame.ts';
+import { Entry, type EntryObserver } from './entry.ts';
+import { FrameRouter } from './frame-router.ts';
 import { type Joined, Reconciler, type Wire } from './reconciler.ts';
 import { refusal } from './refusal.ts';
 import { Requests } from './requests.ts';
 import { SignIn } from './sign-in.ts';
+import type { Sink } from './sink.ts';
 
 export interface LaneOptions {
   url: string;
@@ -46,10 +47,9 @@ export class Lane implements Wire {
   readonly #link: Link;
   readonly #requests: Requests<Answer>;
   readonly #reconciler: Reconciler;
+  readonly #router: FrameRouter;
   readonly #signIn: SignIn | null;
   readonly #unlisten: (() => void)[] = [];
-  /** Next number of the connection, where the server counts all its frames. */
-  #count: number | null = null;
   #signInError: CountersignError | null = null;
   #heartbeats: Sink | null = null;
 
@@ -85,6 +85,7 @@ export class Lane implements Wire {
     });
     const { concurrency, batch, openingFirst } = dialect;
     this.#reconciler = new Reconciler({ clock, wire: this, concurrency, batch, openingFirst });
+    this.#router = new FrameRouter(dialect, this.#reconciler, options.observe);
     this.#signIn = this.#createSignIn(credential);
     if (credential !== null) this.#unlisten.push(credential.onEnded((error) => this.#ended(error)));
     if (dialect.heartbeats !== null) this.#watchHeartbeats(dialect.heartbeats);
@@ -218,7 +219,7 @@ export class Lane implements Wire {
   }
 
   #opened(): void {
-    this.#count = null;
+    this.#router.begin();
     this.#signInError = null;
     // Where requests carry their own proof there is nobody to wait for.
     if (this.#signIn === null) this.#reconciler.mayPrivate = this.#options.credential !== null;
@@ -237,10 +238,10 @@ export class Lane implements Wire {
     const message = dialect.read(text);
     switch (message.kind) {
       case 'data':
-        if (this.#countFrame(message.count)) for (const frame of message.frames) this.#route(frame);
+        this.#router.take(message.frames, message.count);
         return;
       case 'answer':
-        this.#countFrame(message.count);
+        this.#router.count(message.count);
         this.#requests.answer(message.id, message.may, message.answer);
         return;
       case 'refusal':
@@ -253,42 +254,6 @@ export class Lane implements Wire {
       case 'other':
         return;
     }
-  }
-
-  /** @returns false for a frame that was numbered before one that has come already */
-  #countFrame(count: number | null): boolean {
-    if (count === null) return true;
-    const expected = this.#count;
-    if (expected !== null && count < expected) {
-      this.#options.observe.duplicate();
-      return false;
-    }
-    this.#count = count + 1;
-    if (expected !== null && count > expected) {
-      this.#options.observe.gap({ channel: '', key: '', expected, received: count });
-      for (const entry of this.#reconciler.entries) entry.lostFrames();
-    }
-    return true;
-  }
-
-  #route(frame: Frame): void {
-    const { dialect } = this.#options;
-    const info = dialect.channels.get(frame.channel);
-    const named = frame.key ?? dialect.guessKey(frame);
-    if (info === undefined || named === null) return this.#routeBlind(frame);
-    const key = info.perAccount ? named.slice(0, Math.max(0, named.lastIndexOf('/'))) : named;
-    this.#reconciler.get(frame.channel, key)?.receive(frame);
-  }
-
-  /** Nothing in the frame says which stream it is: if only one can be meant, that one. */
-  #routeBlind(frame: Frame): void {
-    let only: Entry | null = null;
-    for (const entry of this.#reconciler.entries) {
-      if (entry.channel.name !== frame.channel) continue;
-      if (only !== null) return;
-      only = entry;
-    }
-    only?.receive(frame);
   }
 
   // ------------------------------------------------------------------------------------------ who is signed in

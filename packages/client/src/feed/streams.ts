@@ -5,7 +5,8 @@ import { type CountersignError, UsageError } from '../errors.ts';
 import { createEmitter } from '../events.ts';
 import type { ChannelInfo } from './channel.ts';
 import type { BookPlace } from './dialect.ts';
-import type { Entry, Sink } from './entry.ts';
+import type { Entry } from './entry.ts';
+import type { Sink } from './sink.ts';
 import { type Backpressure, QueuedSubscription, type Subscription } from './subscription.ts';
 import type { FeedUpdate, Position } from './update.ts';
 

@@ -1,7 +1,7 @@
 /** What a subscriber holds: updates in order, with a bound on how far it may fall behind. */
 import { CountersignError, UsageError } from '../errors.ts';
 import type { ChannelInfo } from './channel.ts';
-import type { Sink } from './entry.ts';
+import type { Sink } from './sink.ts';
 import type { FeedUpdate, Position, StreamUpdate } from './update.ts';
 
 /**
