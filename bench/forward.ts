@@ -1,9 +1,13 @@
 /**
  * Round trips a second to a venue's HTTP service: called directly, through REST of the gateway, and as events over
  * Socket.IO, with 64 under way at a time. The gateway signs in, checks the permission, counts the budget and signs
- * the identity of each. The gateway has processor 0 to itself; venue and load share processor 1, in all three.
+ * the identity of each. The gateway has processor 0 to itself; venue and load share processor 1, in all of them.
  *
- * Run: npm run bench -- forward [--rounds 3] [--seconds 4]
+ * A hop reads and writes everything twice, so no gateway comes near to a direct call of a venue that does nothing.
+ * What a hop costs by itself stands beside it: two proxies that decide nothing, in place of the gateway. The time of
+ * the processor that each needs for a request says more than requests a second on a machine with other work.
+ *
+ * Run: taskset -c 1 npm run bench -- forward [--rounds 3] [--seconds 4]
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,7 +21,8 @@ import {
   type RawWebSocket,
   startGatewayProcess,
 } from '@countersign/testkit';
-import { startChild } from './lib/children.ts';
+import { type Child, startChild } from './lib/children.ts';
+import { cpuMicros } from './lib/cpu.ts';
 import { closedLoop } from './lib/load.ts';
 import { measure, percentile, ratio } from './lib/rounds.ts';
 
@@ -38,25 +43,37 @@ export async function forward({ rounds, seconds }: { rounds: number; seconds: nu
     const raw = await measure(
       'forward',
       [
-        { name: 'direct', run: () => direct(venue.url, seconds) },
+        { name: 'direct', run: () => direct(venue, seconds) },
+        { name: 'node:http proxy', run: () => throughProxy('node', venue.url, seconds) },
+        { name: 'Fastify and undici proxy', run: () => throughProxy('undici', venue.url, seconds) },
         { name: 'REST', run: () => behind(venue.url, (gateway) => overRest(gateway, seconds)) },
         { name: 'Socket.IO', run: () => behind(venue.url, (gateway) => overSocketIo(gateway, seconds)) },
       ],
       rounds,
     );
-    const share = (name: string) => Number(ratio(raw, name, 'direct', 'perSecond').toFixed(3));
+    const of = (name: string, other: string, figure: string) =>
+      Number(ratio(raw, name, other, figure).toFixed(3));
+    const bare = 'Fastify and undici proxy';
     process.stdout.write(
-      `${JSON.stringify({ bench: 'forward', restOfDirect: share('REST'), socketIoOfDirect: share('Socket.IO') })}\n`,
+      `${JSON.stringify({
+        bench: 'forward',
+        restOfDirect: of('REST', 'direct', 'perSecond'),
+        restOfProxy: of('REST', bare, 'perSecond'),
+        proxyOfDirect: of(bare, 'direct', 'perSecond'),
+        socketIoOfDirect: of('Socket.IO', 'direct', 'perSecond'),
+        proxyCpuOfRest: of(bare, 'REST', 'cpuMicros'),
+        proxyCpuOfSocketIo: of(bare, 'Socket.IO', 'cpuMicros'),
+      })}\n`,
     );
   } finally {
     await venue.stop();
   }
 }
 
-async function direct(url: string, seconds: number) {
+async function direct({ url, pid }: Child, seconds: number) {
   const client = createHttpClient(url, LANES);
   const body = JSON.stringify({ event: EVENT, params: QUOTE });
-  const figures = await load(seconds, async () => {
+  const figures = await load(pid, seconds, async () => {
     const { status } = await client.request('POST', '/events', JSON_BODY, body);
     if (status !== 200) throw new Error(`the venue answered ${status}`);
   });
@@ -64,11 +81,28 @@ async function direct(url: string, seconds: number) {
   return figures;
 }
 
+/** The bytes that the gateway is sent, a token of the usual size among them. */
+async function throughProxy(kind: 'node' | 'undici', venue: string, seconds: number) {
+  const proxy = await startChild('./plain-proxy.ts', '0', [kind, venue]);
+  const client = createHttpClient(proxy.url, LANES);
+  const headers = `${JSON_BODY}Authorization: Bearer ${'x'.repeat(620)}\r\n`;
+  const body = JSON.stringify(QUOTE);
+  try {
+    return await load(proxy.pid, seconds, async () => {
+      const answer = await client.request('POST', PATH, headers, body);
+      if (answer.status !== 200) throw new Error(`the proxy answered ${answer.status}: ${answer.body}`);
+    });
+  } finally {
+    client.close();
+    await proxy.stop();
+  }
+}
+
 async function overRest(gateway: GatewayProcess, seconds: number) {
   const client = createHttpClient(gateway.ready.rest, LANES);
   const headers = `${JSON_BODY}Authorization: Bearer ${await accessToken(gateway)}\r\n`;
   const body = JSON.stringify(QUOTE);
-  const figures = await load(seconds, async () => {
+  const figures = await load(gateway.pid, seconds, async () => {
     const answer = await client.request('POST', PATH, headers, body);
     if (answer.status !== 200) throw new Error(`the gateway answered ${answer.status}: ${answer.body}`);
   });
@@ -91,7 +125,7 @@ async function overSocketIo(gateway: GatewayProcess, seconds: number) {
     }),
   );
   const event = JSON.stringify([EVENT, QUOTE]);
-  const figures = await load(seconds, async (lane) => {
+  const figures = await load(gateway.pid, seconds, async (lane) => {
     const socket = sockets[lane]!;
     const answered = frame(socket, socket.frames + 1);
     socket.send(`421${event}`);
@@ -103,9 +137,19 @@ async function overSocketIo(gateway: GatewayProcess, seconds: number) {
 
 const JSON_BODY = 'Content-Type: application/json\r\n';
 
-async function load(seconds: number, operation: (lane: number) => Promise<void>) {
-  const { perSecond, latencies } = await closedLoop(LANES, seconds, operation);
-  return { perSecond, p50ms: percentile(latencies, 0.5), p99ms: percentile(latencies, 0.99) };
+async function load(pid: number, seconds: number, operation: (lane: number) => Promise<void>) {
+  let count = 0;
+  const before = cpuMicros(pid);
+  const { perSecond, latencies } = await closedLoop(LANES, seconds, async (lane) => {
+    await operation(lane);
+    count += 1;
+  });
+  return {
+    perSecond,
+    cpuMicros: (cpuMicros(pid) - before) / count,
+    p50ms: percentile(latencies, 0.5),
+    p99ms: percentile(latencies, 0.99),
+  };
 }
 
 /** Resolves when the socket has seen so many frames. */

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 export interface Child {
   /** What it printed first: where it listens. */
   readonly url: string;
+  readonly pid: number;
   stop(): Promise<void>;
 }
 
@@ -25,6 +26,7 @@ export async function startChild(
   const [url] = (await once(createInterface({ input: child.stdout! }), 'line')) as [string];
   return {
     url,
+    pid: child.pid ?? 0,
     async stop() {
       const ended = once(child, 'exit');
       child.kill('SIGKILL');

@@ -107,7 +107,6 @@ interface Sending {
 export function createForwarder(options: ForwarderOptions): Forwarder {
   const { clock, routes, breaker = { failures: 20, pauseMs: 1000 } } = options;
   const upstreams = new Map<string, Upstream>();
-  const ownService = new URL(options.baseUrl).host;
   let closed = false;
 
   function upstream(route: Route | undefined): Upstream {
@@ -143,16 +142,17 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
 
   async function observed<T extends { status: number }>(
     { kind, method, route }: Sending,
-    work: () => Promise<T>,
+    work: (to: Upstream) => Promise<T>,
   ): Promise<T> {
     if (closed) throw new Refusal('unavailable', 'the forwarder is closed');
-    const service = route === undefined ? ownService : new URL(route.to.url ?? options.baseUrl).host;
+    const to = upstream(route);
+    const { service } = to;
     const started = clock.monotonic();
     let outcome = 'unavailable';
     try {
       const answer = await (options.tracing === undefined
-        ? work()
-        : options.tracing.span({ service, kind, method }, work));
+        ? work(to)
+        : options.tracing.span({ service, kind, method }, () => work(to)));
       outcome = `${Math.floor(answer.status / 100)}xx`;
       return answer;
     } catch (error) {
@@ -164,13 +164,10 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   }
 
   function send(sending: Sending, body: object | null): Promise<Answer> {
-    return observed(sending, () =>
+    return observed(sending, (to) =>
       body === null
-        ? upstream(sending.route).ask(callOf(sending, 'application/json', null), null)
-        : upstream(sending.route).ask(
-            callOf(sending, 'application/json', 'application/json'),
-            JSON.stringify(body),
-          ),
+        ? to.ask(callOf(sending, 'application/json', null), null)
+        : to.ask(callOf(sending, 'application/json', 'application/json'), JSON.stringify(body)),
     );
   }
 
@@ -207,7 +204,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       checkUrl(path, query);
       const sending: Sending = { kind: 'rest', method, path, query, principal, requestId, route };
       const type = body === null ? null : (contentType ?? 'application/octet-stream');
-      return observed(sending, () => upstream(route).stream(callOf(sending, '*/*', type), body));
+      return observed(sending, (to) => to.stream(callOf(sending, '*/*', type), body));
     },
 
     close() {

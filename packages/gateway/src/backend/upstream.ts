@@ -32,6 +32,8 @@ export interface Streamed {
 }
 
 export interface Upstream {
+  /** Host and port. */
+  readonly service: string;
   /** @throws Refusal `upstream_timeout`, `unavailable` */
   ask(call: UpstreamCall, body: string | null): Promise<Answer>;
   /**
@@ -144,6 +146,8 @@ export function createUpstream({ baseUrl, clock, breaker, circuit }: UpstreamOpt
   }
 
   return {
+    service: base.host,
+
     ask: (call, body) => guarded(call, () => exchange(call, body, readWhole)),
 
     stream: (call, body) =>
