@@ -69,6 +69,7 @@ export async function startRedis(bin: string, settings: RedisSettings = {}): Pro
     save: '',
     appendonly: 'no',
     'maxmemory-policy': 'noeviction',
+    'repl-diskless-sync-delay': '0',
     ...settings,
   });
   const replicas: RedisServer[] = [];
@@ -93,7 +94,6 @@ export async function startRedis(bin: string, settings: RedisSettings = {}): Pro
     async replica(more = {}) {
       const follower = await startRedis(bin, {
         ...settings,
-        'repl-diskless-sync-delay': '0',
         ...more,
         replicaof: `127.0.0.1 ${port}`,
       });
@@ -176,6 +176,7 @@ async function start(bin: string, flags: readonly string[], settings: RedisSetti
   try {
     await begin();
   } catch (error) {
+    await stop('SIGKILL');
     remove();
     throw error;
   }
@@ -217,7 +218,8 @@ function answers(port: number): Promise<boolean> {
     socket.setTimeout(1_000, () => socket.destroy());
     socket.on('error', () => {});
     socket.on('data', (text) => {
-      resolve(text.toString().startsWith('+PONG'));
+      // One that asks for a password first is up as well.
+      resolve(/^(?:\+PONG|-NOAUTH)/.test(text.toString()));
       socket.destroy();
     });
     socket.on('close', () => resolve(false));
