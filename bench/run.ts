@@ -14,9 +14,21 @@ import { level2 } from './level2.ts';
 import { login } from './login.ts';
 import { recovery } from './recovery.ts';
 import { rest } from './rest.ts';
+import { stormSim } from './storm-sim.ts';
 import { verify } from './verify.ts';
 
-const BENCHES = { login, rest, fanout, verify, level2, recovery, idle, forward, client } as const;
+const BENCHES = {
+  login,
+  rest,
+  fanout,
+  verify,
+  level2,
+  recovery,
+  idle,
+  forward,
+  client,
+  'storm-sim': stormSim,
+} as const;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
