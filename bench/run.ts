@@ -6,6 +6,7 @@
  *   --rounds N   --seconds N   --install (client: fetches what it is compared with)
  */
 import { parseArgs } from 'node:util';
+import { broker } from './broker.ts';
 import { client } from './client.ts';
 import { fanout } from './fanout.ts';
 import { forward } from './forward.ts';
@@ -27,6 +28,7 @@ const BENCHES = {
   idle,
   forward,
   client,
+  broker,
   'storm-sim': stormSim,
 } as const;
 
