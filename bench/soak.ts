@@ -57,6 +57,8 @@ const start = (flags: string[] = []) =>
     env,
     flags: ['--no-sandbox', '--log-level', 'error', ...flags],
     node: ['--inspect=127.0.0.1:0'],
+    // On a machine that others use as well.
+    patience: 60_000,
   });
 let gateway: GatewayProcess = await start();
 const portOf = (url: string) => new URL(url).port;
