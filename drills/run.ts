@@ -5,6 +5,7 @@
  * npm run drills -- d01          one
  *   --rounds N   how often to inject the fault in d01 (default 20)
  *   --seed N     repeat a run
+ *   --long       the long form of d03 and d05: ten kills, a minute of each fault
  *   --nodes N    gateways in d01 and d08 (default 2 where PostgreSQL and Redis are installed, else 1)
  *
  * Exit code 0 if every promise held.
@@ -13,16 +14,19 @@ import { parseArgs } from 'node:util';
 import { missingForCluster } from '@countersign/testkit';
 import { budget } from './budget-doors.ts';
 import { d01 } from './d01-kill-during-logins.ts';
+import { d03 } from './d03-redis-dies.ts';
+import { d05 } from './d05-redis-unreachable.ts';
 import { d08 } from './d08-revocation.ts';
 import { d17 } from './d17-slow-readers.ts';
 import { d18 } from './d18-message-flood.ts';
 
-const DRILLS = { d01, d08, d17, d18, budget } as const;
+const DRILLS = { d01, d03, d05, d08, d17, d18, budget } as const;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: 'string', default: '20' },
+    long: { type: 'boolean', default: false },
     nodes: { type: 'string', default: missingForCluster().length === 0 ? '2' : '1' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
   },
@@ -39,6 +43,7 @@ for (const name of chosen as (keyof typeof DRILLS)[]) {
     (await DRILLS[name]({
       rounds: Number(values.rounds),
       seed: Number(values.seed),
+      long: values.long,
       nodes: Number(values.nodes),
     })) && held;
 }

@@ -14,7 +14,7 @@ const bin = findRedis();
 const RULE: BudgetRule = { limit: 100, window: 1, burst: null, reserve: 0 };
 
 // All at once, because most of the time each waits until Redis has remembered for long enough.
-describe.concurrent.skipIf(bin === null)('nodes on one Redis', { timeout: 30_000 }, () => {
+describe.skipIf(bin === null)('nodes on one Redis', { concurrent: true, timeout: 30_000 }, () => {
   const until = async (condition: () => boolean | Promise<boolean>): Promise<void> => {
     const end = performance.now() + 10_000;
     while (!(await condition())) {
