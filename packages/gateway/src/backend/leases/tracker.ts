@@ -50,6 +50,9 @@ const PAGE = 500;
 /** Holders in one transaction: it holds up every other write to leases. */
 const GROUP = 250;
 const MOST_GONE = 200;
+/** Longer than a node can be behind with reading leases without being given up. */
+const KEEP_LEFT_MS = 20_000;
+const MOST_LEFT = 100_000;
 /** Of each kind of group in one round: the rest waits for the next. */
 const MOST_GROUPS = 50;
 
@@ -60,8 +63,10 @@ export function createLeaseTracker(options: LeaseTrackerOptions): LeaseTracker {
   const bySubject = new Map<string, Set<string>>();
   /** Leases that this node holds in the store, each with the arming that it holds. */
   const held = new Map<string, number>();
-  /** What has to be looked at, and when its subject went last, if it did. */
-  let dirty = new Map<string, number>();
+  /** What has to be looked at, and when its subject went last, or null if it has not since the last look. */
+  let dirty = new Map<string, number | null>();
+  /** Subjects that went a moment ago: they may have been here when a lease was armed that this node reads only now. */
+  const left = new Map<string, number>();
   /** Newest lease that is in `armed`. */
   let position = 0;
   /** What the store was told last. */
@@ -83,9 +88,9 @@ export function createLeaseTracker(options: LeaseTrackerOptions): LeaseTracker {
   }
 
   presence.onPresence((kind, subject, present) => {
-    const at = membership.now();
-    for (const id of bySubject.get(`${kind}:${subject}`) ?? [])
-      dirty.set(id, present ? (dirty.get(id) ?? at) : at);
+    const at = present ? null : membership.now();
+    if (at !== null) remember(`${kind}:${subject}`, at);
+    for (const id of bySubject.get(`${kind}:${subject}`) ?? []) dirty.set(id, at ?? dirty.get(id) ?? null);
     if (dirty.size > 0) gather();
   });
   membership.onJoined(() => {
@@ -103,9 +108,24 @@ export function createLeaseTracker(options: LeaseTrackerOptions): LeaseTracker {
     });
   }
 
-  /** Has a lease looked at if it may have to be held here. */
-  function touch({ id, kind, subject }: LeaseStanding): void {
-    if (!dirty.has(id) && presence.has(kind, subject)) dirty.set(id, membership.now());
+  function remember(name: string, at: number): void {
+    left.delete(name);
+    left.set(name, at);
+    for (const [oldest, since] of left) {
+      if (left.size <= MOST_LEFT && since > at - KEEP_LEFT_MS) return;
+      left.delete(oldest);
+    }
+  }
+
+  /** Has a lease looked at if its subject is here, or was a moment ago. */
+  function touch(lease: LeaseStanding): void {
+    const { id, kind, subject } = lease;
+    if (dirty.has(id)) return;
+    if (presence.has(kind, subject)) dirty.set(id, null);
+    else {
+      const at = left.get(nameOf(lease));
+      if (at !== undefined) dirty.set(id, at);
+    }
   }
 
   function forget(id: string): void {
@@ -168,13 +188,13 @@ export function createLeaseTracker(options: LeaseTrackerOptions): LeaseTracker {
     }
   }
 
-  function putBack(entries: readonly (readonly [string, number])[]): void {
+  function putBack(entries: readonly (readonly [string, number | null])[]): void {
     for (const [id, at] of entries) if (!dirty.has(id) && armed.has(id)) dirty.set(id, at);
   }
 
   async function write(
     node: string,
-    group: readonly (readonly [string, number])[],
+    group: readonly (readonly [string, number | null])[],
     confirmed: typeof written,
   ): Promise<boolean> {
     const hold: { id: string; sequence: number }[] = [];
@@ -186,7 +206,8 @@ export function createLeaseTracker(options: LeaseTrackerOptions): LeaseTracker {
       const holds = held.get(id) === sequence;
       const here = presence.has(lease.kind, lease.subject);
       if (here && !holds) hold.push({ id, sequence });
-      if (!here && holds) release.push({ id, sequence, at });
+      // One that came and went again between two looks has been here all the same: the time counts from then.
+      if (!here && (holds || at !== null)) release.push({ id, sequence, at: at ?? membership.now() });
     }
     if (!(await store.present({ node, hold, release, ...confirmed }))) return false;
     // Joined again meanwhile: under that id nothing is held yet.
