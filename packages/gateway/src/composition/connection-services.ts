@@ -67,9 +67,10 @@ export function createConnectionServices(core: Core, { routes, forwarder }: Venu
     roomFor: (who) => {
       const { connections, subscriptions } = limits.tierOf(who);
       const held = registry.heldBy(who.userId);
+      const elsewhere = core.shared.elsewhere(who.userId);
       return {
-        connections: connections - held.connections,
-        subscriptions: subscriptions - held.subscriptions,
+        connections: connections - held.connections - elsewhere.connections,
+        subscriptions: subscriptions - held.subscriptions - elsewhere.subscriptions,
       };
     },
     changesApplied: () => changes.position(),
