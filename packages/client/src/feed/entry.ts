@@ -37,6 +37,11 @@ export type EntryStatus = 'wanted' | 'asking' | 'live' | 'ended';
 const MOST_QUEUED = 20_000;
 /** Milliseconds in which the rest of an opening has to come. */
 const OPENING_PATIENCE = 3000;
+/**
+ * Times in a row that a recovery may get nowhere before a snapshot is asked for instead. Of a log that gives up entries
+ * that the server may still have: it takes more than a few unlucky frames.
+ */
+const FRUITLESS = { latest: 3, book: 3, log: 8 } as const;
 /** Times that an opening may come short before what came of it counts as all there is. */
 const SHORTS = 6;
 
@@ -79,7 +84,7 @@ export class Entry {
   /** Where its streams are, by account id ('' where there is only one); empty if they have to begin with a snapshot. */
   get since(): ReadonlyMap<string, Position> {
     const since = new Map<string, Position>();
-    if (this.#pace.isFruitless) return since;
+    if (this.#pace.fruitless >= FRUITLESS[this.channel.kind]) return since;
     for (const [name, { position }] of this.#trackers) if (position !== null) since.set(name, position);
     return since;
   }

@@ -11,16 +11,12 @@ export interface PaceOptions {
 
 /** Milliseconds without trouble after which the next trouble is dealt with at once again. */
 const CALM = 2000;
-/** Times that the same recovery may fail before a snapshot is asked for instead. */
-const FRUITLESS = 3;
-
 export class Pace {
   readonly #options: PaceOptions;
   readonly #refusals: Backoff;
   readonly #troubles: Backoff;
   #notBefore = 0;
   #troubledAt = Number.NEGATIVE_INFINITY;
-  /** Troubles in a row between which no stream got any further. */
   #fruitless = 0;
   #progress = 0;
   #cancel: (() => void) | null = null;
@@ -32,9 +28,9 @@ export class Pace {
     this.#troubles = createBackoff({ base: 100, cap: 5000, floor: 20, random });
   }
 
-  /** Recovering from where the reader is has led nowhere. */
-  get isFruitless(): boolean {
-    return this.#fruitless >= FRUITLESS;
+  /** Troubles in a row between which no stream got any further. */
+  get fruitless(): number {
+    return this.#fruitless;
   }
 
   /** Refusals in a row. */
