@@ -65,7 +65,8 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
   const services = createConnectionServices(core, venue);
   const leases = createLeaseParts(core);
   let state: 'new' | 'serving' | 'draining' | 'closed' = 'new';
-  const doors = createPublicDoors(core, venue, services, { draining: () => state === 'draining' });
+  const leaving = () => state === 'draining' || state === 'closed';
+  const doors = createPublicDoors(core, venue, services, { draining: leaving });
   const sockets = [doors.webSocket, doors.socketIo];
   let draining: Promise<void> | null = null;
   let closing: Promise<void> | null = null;
@@ -74,7 +75,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     tellEnded = resolve;
   });
   const operators = createOperatorsDoor(core, venue, services, leases, {
-    draining: () => state === 'draining',
+    draining: leaving,
     begin: () => void drain().catch((error: unknown) => core.fault('drain', error)),
   });
 

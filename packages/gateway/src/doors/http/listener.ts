@@ -166,6 +166,8 @@ export function createListener(options: ListenerOptions): Listener {
       status: reply.statusCode,
       seconds: reply.elapsedTime / 1000,
     });
+    // One that came before the drain was not told, and would keep its connection open behind the answer.
+    if (options.draining?.() === true) request.raw.socket.end();
     done();
   });
 
