@@ -52,6 +52,8 @@ export interface Broker {
   history(stream: StreamId, since: Position | null): Awaitable<History>;
   /** Newest position; sequence 0 means nothing was published in this epoch. */
   head(stream: StreamId): Awaitable<Position>;
+  /** True if the stream of a public channel keyed by product is remembered, as far as this node knows. */
+  knows(channel: string, key: string): boolean;
   /**
    * Called in stream order, synchronously with delivery, and never while it is still running: what it publishes
    * itself is delivered after it returns. Must not throw. One listener per node.

@@ -132,6 +132,8 @@ export function createMemoryBroker(options: MemoryBrokerOptions): Broker {
       return log ? { epoch: log.epoch, sequence: log.sequence } : { epoch: epoch(), sequence: 0 };
     },
 
+    knows: (channel, key) => find(`${channel}/${key}`) !== undefined,
+
     onPublication(listener) {
       deliver = listener;
     },

@@ -11,6 +11,7 @@ import type { Broker, Draft, History, PublishOptions, Receipt, Signal } from './
 import { createAppender, type Encoded, nonce } from './redis/appender.ts';
 import type { RedisConnection } from './redis/connection.ts';
 import { partitionKeys, partitionOf } from './redis/keys.ts';
+import { createKnownStreams } from './redis/known-streams.ts';
 import { createReception } from './redis/reception.ts';
 import { readScript } from './redis/scripts.ts';
 
@@ -58,7 +59,10 @@ export async function createRedisBroker(options: RedisBrokerOptions): Promise<Br
   let everConnected = false;
 
   const gap = (): void => {
-    if (!closed) for (const listener of gapListeners) listener();
+    if (closed) return;
+    for (const listener of gapListeners) listener();
+    // Failing, it knows what it knew; whatever made it fail is followed by another gap.
+    known.load().catch(() => {});
   };
 
   // Channels know no databases: without the number two gateways on two databases would hear each other.
@@ -72,6 +76,7 @@ export async function createRedisBroker(options: RedisBrokerOptions): Promise<Br
       channel,
       append: createAppender({ connection, keys, channel, idleMs }),
       reception: createReception((publication) => {
+        known.add(publication.channel, publication.key);
         try {
           deliver?.(publication);
         } catch {
@@ -88,6 +93,11 @@ export async function createRedisBroker(options: RedisBrokerOptions): Promise<Br
       behindAt: -1,
     };
   });
+  const known = createKnownStreams(
+    connection,
+    partitions.map(({ keys }) => keys),
+    channels,
+  );
   type Partition = (typeof partitions)[number];
   const byChannel = new Map(partitions.map((partition) => [partition.channel, partition]));
   const home = (stream: StreamId): Partition => partitions[partitionOf(stream, count)]!;
@@ -150,6 +160,12 @@ export async function createRedisBroker(options: RedisBrokerOptions): Promise<Br
       everConnected = true;
     },
   );
+  try {
+    await known.load();
+  } catch (error) {
+    subscriber.close();
+    throw error;
+  }
   const stopLooking = clock.every(TICK_MS, lookEverywhere);
   const stopHearing = connection.onHealth((available) => available && lookEverywhere());
 
@@ -236,6 +252,8 @@ export async function createRedisBroker(options: RedisBrokerOptions): Promise<Br
         if (partition.heads.length === 1) queueMicrotask(() => flushHeads(partition));
       });
     },
+
+    knows: known.has,
 
     onPublication(listener) {
       deliver = listener;

@@ -87,6 +87,7 @@ export function observedBroker(broker: Broker, { clock, metrics, span }: Watch):
     head: (stream) => asked('head', () => broker.head(stream)),
     signal: (signal) => asked('signal', () => broker.signal(signal)),
     onSignal: (listener) => broker.onSignal(listener),
+    knows: (channel, key) => broker.knows(channel, key),
     onGap: (listener) => broker.onGap(listener),
     close: () => broker.close(),
     onPublication(listener) {

@@ -52,7 +52,7 @@ export interface Hub {
   join(join: Join): Subscription;
   /** The state of a stream now. Rejects with Refusal `unavailable` if the broker cannot be reached. */
   snapshot(channel: string, key: string): Awaitable<Snapshot>;
-  /** True if anything was published to the stream in its present epoch, as far as this node has seen. */
+  /** True if anything was published to the stream in its present epoch, as far as this node or its broker knows. */
   has(channel: string, key: string): boolean;
   /**
    * Compares every stream that has subscribers with the broker and repairs what fell behind, and has the others loaded anew.
@@ -354,7 +354,8 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
 
     verify,
 
-    has: (channel, key) => (topics.get(streamId(channel, key))?.stream.sequence ?? 0) > 0,
+    has: (channel, key) =>
+      (topics.get(streamId(channel, key))?.stream.sequence ?? 0) > 0 || broker.knows(channel, key),
     stats: () => ({ ...counters, streams: topics.size, subscriptions }),
 
     close() {

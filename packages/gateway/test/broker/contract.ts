@@ -123,6 +123,14 @@ export function brokerContract(name: string, make: () => Promise<BrokerUnderTest
       });
     });
 
+    test('knows the products that were published to', async () => {
+      expect(broker.knows('trades', 'ETH-USD')).toBe(false);
+      await broker.publish([draft(1)]);
+      await hear(1);
+      expect(broker.knows('trades', 'ETH-USD')).toBe(true);
+      expect(broker.knows('trades', 'none')).toBe(false);
+    });
+
     test('a stream that never had a publication stands at sequence 0', async () => {
       expect((await broker.head('trades/none')).sequence).toBe(0);
       expect(await broker.history('trades/none', null)).toMatchObject({ complete: true, publications: [] });

@@ -173,6 +173,15 @@ describe.skipIf(bin === null)('nodes that share a Redis [needs redis-server]', (
     expect(reader.numbers).toEqual(upTo(900));
   });
 
+  it('knows on a node that has just started which products there are', async () => {
+    const shared = prefix();
+    const { broker } = await open(shared);
+    await broker.publish(upTo(2500).map((n) => ({ ...draft(n), key: `P${n}` })));
+    const { hub } = await open(shared);
+    for (const n of [1, 1250, 2500]) expect(hub.has('trades', `P${n}`)).toBe(true);
+    expect(hub.has('trades', 'P2501')).toBe(false);
+  });
+
   it('lets a reader go on at another node where it was', async () => {
     const shared = prefix();
     const [a, b] = [await open(shared), await open(shared)];
