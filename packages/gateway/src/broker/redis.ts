@@ -6,7 +6,7 @@
 import { Refusal } from '@countersign/protocol';
 import type { Clock } from '../operations/clock.ts';
 import type { ChannelTable } from '../streams/channel.ts';
-import { type Position, type Publication, type StreamId, streamId } from '../streams/publication.ts';
+import type { Position, Publication, StreamId } from '../streams/publication.ts';
 import type { Broker, Draft, History, PublishOptions, Receipt, Signal } from './broker.ts';
 import { createAppender, type Encoded, nonce } from './redis/appender.ts';
 import type { RedisConnection } from './redis/connection.ts';
@@ -174,7 +174,7 @@ export async function createRedisBroker(options: RedisBrokerOptions): Promise<Br
     return drafts.map((draft) => {
       const channel = channels.get(draft.channel);
       if (channel === undefined) throw new Refusal('unknown_channel', 'published to an unknown channel');
-      const stream = streamId(draft.channel, draft.key);
+      const stream: StreamId = `${draft.channel}/${draft.key}`;
       return { stream, capacity: channel.history, json: JSON.stringify(draft) };
     });
   }

@@ -28,8 +28,9 @@ export const brokerSchema = z.prefault(
       z.strictObject({
         name: z.string().min(1).max(128).nullable().default(null),
         nodes: z.array(node).max(32).default([]),
-        /** `user:password` or `:password` for the Sentinels themselves; null = they ask for none. */
-        credentials: z.string().max(512).nullable().default(null),
+        /** For the Sentinels themselves, if they ask for it. */
+        username: z.string().max(256).nullable().default(null),
+        password: z.string().max(256).nullable().default(null),
       }),
       {},
     ),

@@ -7,6 +7,7 @@ import type { Encoder, Snapshot } from './encoder.ts';
 import { Fanout } from './fanout.ts';
 import type { Outbox } from './outbox.ts';
 import { type Position, type Publication, type StreamId, streamId } from './publication.ts';
+import { createRepair } from './repair.ts';
 import { Stream, type StreamLimits } from './stream.ts';
 import { type Counters, type CutReason, Subscriber, type Subscription } from './subscription.ts';
 
@@ -300,30 +301,8 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
     return behind;
   }
 
-  /** One comparison at a time, however many gaps are reported meanwhile; again until one was answered. */
-  let verifying = false;
-  let again = false;
-  function repair(): void {
-    again = true;
-    if (verifying || closed) return;
-    verifying = true;
-    again = false;
-    verify()
-      .then(() => {
-        verifying = false;
-        if (again) repair();
-      })
-      .catch(() => {
-        const cancel = clock.after(RETRY_MS, () => {
-          retries.delete(cancel);
-          verifying = false;
-          repair();
-        });
-        retries.add(cancel);
-      });
-  }
-
-  broker.onGap(repair);
+  const repair = createRepair(verify, clock, RETRY_MS);
+  broker.onGap(repair.wanted);
   broker.onPublication((publication) => {
     try {
       receive(publication);
@@ -363,6 +342,7 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
       closed = true;
       for (const cancel of retries) cancel();
       retries.clear();
+      repair.close();
       for (const topic of [...topics.values()]) {
         for (const subscriber of topic.fanout.all()) subscriber.leave();
         for (const query of topic.queries.splice(0))

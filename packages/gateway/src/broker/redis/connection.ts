@@ -4,14 +4,16 @@
  * there is no connection, and after `commandTimeoutMs` if no answer comes; it may have been carried out then.
  */
 
+import { randomInt } from 'node:crypto';
 import { Refusal } from '@countersign/protocol';
-import { createClient, createCluster } from '@redis/client';
-import type { BrokerConfig } from '../../operations/broker-config.ts';
+import { createClient } from '@redis/client';
 import type { Clock } from '../../operations/clock.ts';
-import { type Access, accessFrom, type Endpoint, NO_TIMER, show, within } from './endpoints.ts';
+import { type Args, type CommandSession, openCluster } from './cluster.ts';
+import { type Access, accessFrom, type Endpoint, show, within } from './endpoints.ts';
 import { createLink } from './link.ts';
 import type { Script } from './scripts.ts';
-import { type ServerFacts, serverFacts, unfit } from './server.ts';
+import { serverFacts, unfit } from './server.ts';
+import type { RedisSettings } from './settings.ts';
 
 export interface RedisOptions {
   clock: Clock;
@@ -68,21 +70,13 @@ const MOST_WAITING = 10_000;
 /** How often the Sentinels are asked whether the master is still the one. */
 const WATCH_MS = 1000;
 
-type Args = (string | Buffer)[];
-interface CommandSession {
-  send(key: string | undefined, args: Args): Promise<unknown>;
-  destroy(): void;
-  facts: ServerFacts | null;
-  at: Endpoint | null;
-}
-
 /**
  * Connects, and checks that the server will not throw away what it is given.
  *
  * @throws Error in one line, without secrets, when no server answers or it cannot be used
  */
-export async function openRedis(config: BrokerConfig, options: RedisOptions): Promise<RedisConnection> {
-  const { clock, random = Math.random, onProblem = () => {} } = options;
+export async function openRedis(config: RedisSettings, options: RedisOptions): Promise<RedisConnection> {
+  const { clock, random = () => randomInt(2 ** 32) / 2 ** 32, onProblem = () => {} } = options;
   const patience = config.commandTimeoutMs;
   const access = accessFrom(config, patience);
   const subscribers = new Set<Subscriber>();
@@ -307,54 +301,6 @@ export async function openRedis(config: BrokerConfig, options: RedisOptions): Pr
       listeners.clear();
     },
   };
-}
-
-/** Every master of a cluster; the client finds the one for a key. */
-async function openCluster(
-  access: Access,
-  patience: number,
-  somewhere: <S>(open: (endpoint: Endpoint) => Promise<S>) => Promise<S>,
-  connect: (
-    endpoint: Endpoint,
-    lost: (reason: string) => void,
-    mustBeMaster: boolean,
-  ) => Promise<{ client: { destroy(): void } }>,
-): Promise<CommandSession> {
-  return somewhere(async (endpoint) => {
-    // Checked over a connection of its own: a cluster's client tells nothing about one node.
-    const { client } = await connect(endpoint, () => {}, false);
-    client.destroy();
-    const { socket, commandOptions: _cluster, ...defaults } = access.options(endpoint);
-    const cluster = createCluster({
-      commandOptions: NO_TIMER,
-      rootNodes: (await access.find()).map(({ host, port }) => ({
-        socket: { ...socket, host, port } as never,
-      })),
-      // Nodes come and go one by one; the client opens each again, and what is asked meanwhile fails.
-      defaults: {
-        ...defaults,
-        socket: { ...socket, host: undefined, port: undefined, reconnectStrategy: 250 } as never,
-      },
-    });
-    cluster.on('error', () => {});
-    try {
-      await within(patience * 2, () => cluster.connect());
-    } catch (error) {
-      cluster.destroy();
-      throw error;
-    }
-    let destroyed = false;
-    return {
-      send: (key, args) => cluster.sendCommand(key, false, args),
-      destroy() {
-        if (destroyed) return;
-        destroyed = true;
-        cluster.destroy();
-      },
-      facts: null,
-      at: null,
-    };
-  });
 }
 
 /** What an error says, for a log: its code, or the first line of its message. Neither names a user or password. */

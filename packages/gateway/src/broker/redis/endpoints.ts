@@ -1,7 +1,7 @@
 /** Where Redis is: from the settings, and with Sentinel by asking. */
 import { readFileSync } from 'node:fs';
 import { createClient, type RedisClientOptions } from '@redis/client';
-import type { BrokerConfig } from '../../operations/broker-config.ts';
+import type { RedisSettings } from './settings.ts';
 
 export interface Endpoint {
   host: string;
@@ -28,7 +28,7 @@ export interface Access {
 /**
  * @throws Error in one line about a setting or a file that cannot be used
  */
-export function accessFrom(config: BrokerConfig, connectTimeoutMs: number): Access {
+export function accessFrom(config: RedisSettings, connectTimeoutMs: number): Access {
   const { sentinel, cluster } = config;
   const url = new URL(config.url ?? 'redis://localhost');
   const kind = sentinel.name !== null ? 'sentinel' : cluster.nodes.length > 0 ? 'cluster' : 'standalone';
@@ -67,11 +67,10 @@ export function accessFrom(config: BrokerConfig, connectTimeoutMs: number): Acce
   });
 
   async function ask(node: Endpoint): Promise<Endpoint | null> {
-    const [user = '', ...rest] = sentinel.credentials?.split(':') ?? [];
     const client = createClient({
       ...common(node),
-      ...(user === '' ? {} : { username: user }),
-      ...(rest.length === 0 ? {} : { password: rest.join(':') }),
+      ...(sentinel.username === null ? {} : { username: sentinel.username }),
+      ...(sentinel.password === null ? {} : { password: sentinel.password }),
     });
     client.on('error', () => {});
     try {
@@ -123,7 +122,7 @@ function endpointOf(text: string): Endpoint {
   return { host: text.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(text.slice(at + 1)) };
 }
 
-function tlsFiles(files: BrokerConfig['tls']): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
+function tlsFiles(files: RedisSettings['tls']): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
   const read = (name: 'ca' | 'cert' | 'key') => {
     const path = files[name];
     if (path === null) return {};
