@@ -213,6 +213,21 @@ describe.skipIf(bin === null)('a broker on a failing Redis [needs redis-server]'
     await until(() => gaps === 1);
   });
 
+  it('opens a subscription anew that is behind twice and hears nothing', async () => {
+    const server = await start();
+    const { broker } = await open(server);
+    const ear = () => /id=(\d+) .*sub=[1-9]/.exec(server.cli('client', 'list', 'type', 'pubsub'))?.[1];
+    const first = ear();
+    let gaps = 0;
+    broker.onGap(() => {
+      gaps++;
+      if (gaps === 1) server.cli('hincrby', 'cs:{0}:partition', 'position', '1');
+    });
+    await broker.publish([draft(1)]);
+    server.cli('hincrby', 'cs:{0}:partition', 'position', '1');
+    await until(() => gaps >= 3 && ear() !== undefined && ear() !== first);
+  });
+
   it('notices a message that never came at the next one', async () => {
     const server = await start();
     const { broker, heard } = await open(server);
