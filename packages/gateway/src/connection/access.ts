@@ -30,7 +30,7 @@ export interface AccessParts {
 }
 
 export class Access {
-  readonly #standing = new Standing();
+  readonly #standing: Standing;
   readonly #parts: AccessParts;
   /** How many changes had been applied when access could not be confirmed any more. */
   #suspendedAt = 0;
@@ -41,6 +41,7 @@ export class Access {
 
   constructor(parts: AccessParts) {
     this.#parts = parts;
+    this.#standing = new Standing(parts.services.clock);
   }
 
   /** Who may act now; null while there is no proof that counts. */
@@ -148,9 +149,9 @@ export class Access {
   }
 
   /** Tells the peer when its access token expires, and stops private streams when the leeway has passed too (R49). */
-  expire(now: number): void {
+  expire(): void {
     const { host, holdings } = this.#parts;
-    for (let due = this.#due(now); due !== null && !host.closed; due = this.#due(now)) {
+    for (let due = this.#due(); due !== null && !host.closed; due = this.#due()) {
       if (due === 'over') return this.end();
       if (due === 'lapsed') {
         if (host.dialect?.endsWithProof === true) return this.end();
@@ -208,7 +209,7 @@ export class Access {
   async #resume(): Promise<void> {
     const { services, host, subscriptions } = this.#parts;
     // Verifying may have taken longer than the token had left.
-    this.expire(services.clock.now());
+    this.expire();
     if (host.closed || !this.#standing.lasts) return;
     try {
       await subscriptions.resume(host.conversation.encoder);
@@ -237,7 +238,7 @@ export class Access {
     return !host.closed;
   }
 
-  #due(now: number): ReturnType<Standing['due']> {
-    return this.#standing.due(now, this.#parts.services.limits.leeway);
+  #due(): ReturnType<Standing['due']> {
+    return this.#standing.due(this.#parts.services.limits.leeway);
   }
 }

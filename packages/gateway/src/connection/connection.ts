@@ -191,10 +191,10 @@ export class Connection {
   // ---------------------------------------------------------------------------------- what time does
 
   /** Called a few times a second: expiry, access that cannot be confirmed, and a peer that did nothing yet (R57). */
-  tick(now: number, monotonic: number): void {
+  tick(monotonic: number): void {
     const { idleSeconds } = this.#dialect ?? this.#services.dialects[0];
     if (!this.#settled && monotonic - this.openedAt > idleSeconds * 1000) return this.close(CLOSE.idle);
-    this.#access.expire(now);
+    this.#access.expire();
     if (!this.#closed) this.#access.follow();
   }
 

@@ -45,9 +45,8 @@ export class ConnectionRegistry {
 
   constructor(clock: Clock) {
     this.#stop = clock.every(TICK, () => {
-      const now = clock.now();
       const monotonic = clock.monotonic();
-      for (const connection of this.#all) connection.tick(now, monotonic);
+      for (const connection of this.#all) connection.tick(monotonic);
     });
   }
 

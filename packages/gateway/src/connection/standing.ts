@@ -1,7 +1,11 @@
 /** Who a connection belongs to, on what proof, and until when. */
+import type { Clock } from '../operations/clock.ts';
 import type { Authentication, Principal } from '../session/principal.ts';
 
 export class Standing {
+  readonly #clock: Pick<Clock, 'now' | 'monotonic'>;
+  /** Both clocks when the last proof was taken into effect. */
+  #adopted = { wall: 0, monotonic: 0 };
   #proof: Authentication | null = null;
   /** Kept after the proof expired and after a logout: the subject of a connection never changes (R51). */
   #subject: number | null = null;
@@ -10,6 +14,10 @@ export class Standing {
   #lapsed = false;
   #told = false;
   #suspended = false;
+
+  constructor(clock: Pick<Clock, 'now' | 'monotonic'>) {
+    this.#clock = clock;
+  }
 
   /** The last proof, expired or not; null before the first and after a logout. */
   get proof(): Authentication | null {
@@ -58,6 +66,7 @@ export class Standing {
     this.#perRequest = perRequest && (this.#proof === null || this.#perRequest);
     this.#proof = known === null ? proof : { ...proof, expiresAt: known.expiresAt };
     this.#subject = proof.principal.userId;
+    this.#adopted = { wall: this.#clock.now(), monotonic: this.#clock.monotonic() };
     this.#lapsed = false;
     this.#told = false;
   }
@@ -94,8 +103,11 @@ export class Standing {
    * What has become due since the last look: `over` = the credential itself has ended; `lapsed` = the token
    * and its leeway are over; `expired` = the token is over and the leeway has begun. Each is said once.
    */
-  due(now: number, leeway: number): 'over' | 'lapsed' | 'expired' | null {
+  due(leeway: number): 'over' | 'lapsed' | 'expired' | null {
     if (this.#proof === null) return null;
+    // A wall clock that is set back does not lengthen a proof (R19).
+    const reckoned = this.#adopted.wall + this.#clock.monotonic() - this.#adopted.monotonic;
+    const now = Math.max(this.#clock.now(), reckoned);
     const { expiresAt, principal } = this.#proof;
     const { endsAt } = principal;
     if (endsAt != null && now >= endsAt) return 'over';

@@ -304,6 +304,21 @@ describe('what a reader is told', () => {
     expect(pushes(line, ORDERS).map(({ sequence }) => sequence)).toEqual([1]);
   });
 
+  test('a wall clock that is set back does not lengthen it', async () => {
+    const { publish, open, clock } = kit();
+    const line = open();
+    line.send(login('ada'));
+    line.send(subscribe(wants(ORDERS)));
+    await settle();
+    clock.jump(-3_600_000);
+    clock.advance(9_000);
+    publish(order(11, 1));
+    clock.advance(2_000);
+    publish(order(11, 2));
+    expect(pushes(line, ORDERS).map(({ P }) => P.n)).toEqual([1]);
+    expect(heard(line).filter(({ event }) => event === 'token_expired')).toHaveLength(1);
+  });
+
   test('a stream that starts over is told in both dialects: by a snapshot, or by a close that says recover', async () => {
     // Two streams remembered: publishing to others makes the broker forget these, and they come back in a new epoch.
     const { open, publish } = kit({ streams: 2 });
