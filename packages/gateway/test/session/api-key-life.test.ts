@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { type ErrorCode, Refusal } from '@countersign/protocol';
 import { importPrivateKey } from '@countersign/tokens/node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -210,32 +211,31 @@ describe('somebody who guesses', () => {
     expect(codes[200]).toBe('rate_limited');
   });
 
-  it('cannot tell from the time it takes whether a name exists, or what its algorithm is', async () => {
-    const { privateKey } = freshPair();
-    const { header, claims } = parts(key.name, now());
-    const wrong = signParts(header, claims, privateKey);
-    const nobody = signParts({ ...header, kid: `${key.name}0` }, claims, privateKey);
-    const otherAlgorithm = signParts({ ...header, alg: 'EdDSA' }, claims, privateKey);
-    const took = async (jwt: string, source: string) => {
-      const begun = performance.now();
-      await answer(jwt, websocket({ source, address: source }));
-      return performance.now() - begun;
-    };
-    // Side by side, so that a busy machine is as busy for one as for the other.
-    const turns = [];
-    for (let turn = 0; turn < 150; turn += 1) {
-      turns.push([
-        await took(wrong, '203.0.113.11'),
-        await took(nobody, '203.0.113.12'),
-        await took(otherAlgorithm, '203.0.113.13'),
-      ] as const);
-    }
-    const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]!;
-    const share = (of: 1 | 2) => median(turns.map((times) => times[of] / times[0]));
-    // A refusal before the signature takes a tenth of the time.
-    expect(share(1)).toBeGreaterThan(0.5);
-    expect(share(2)).toBeGreaterThan(0.5);
-  });
+  it.each(['ES256', 'EdDSA'] as const)(
+    'cannot tell from the time that %s takes whether a name exists, or what its algorithm is',
+    async (alg) => {
+      const stranger = alg === 'ES256' ? freshPair().privateKey : generateKeyPairSync('ed25519').privateKey;
+      const { header, claims } = parts(key.name, now(), { header: { alg } });
+      const known = signParts(header, claims, stranger, alg);
+      const nobody = signParts({ ...header, kid: `${key.name}0` }, claims, stranger, alg);
+      const took = async (jwt: string, source: string) => {
+        const begun = performance.now();
+        await answer(jwt, websocket({ source, address: source }));
+        return performance.now() - begun;
+      };
+      const times: { known: number[]; nobody: number[] } = { known: [], nobody: [] };
+      for (let turn = 0; turn < 150; turn += 1) {
+        times.known.push(await took(known, `203.0.113.11 ${alg}`));
+        times.nobody.push(await took(nobody, `203.0.113.12 ${alg}`));
+      }
+      // Other work on the machine only ever adds: the fastest are what the work itself takes.
+      const fastest = (of: number[]) => of.sort((a, b) => a - b)[15]!;
+      const ratio = fastest(times.nobody) / fastest(times.known);
+      // A refusal before the signature takes a tenth of the time.
+      expect(ratio).toBeGreaterThan(0.6);
+      expect(ratio).toBeLessThan(1 / 0.6);
+    },
+  );
 
   it('signatures of a known key, 5,000 a second from elsewhere, never costs its owner a request (R27)', async () => {
     const sources = Array.from({ length: 50 }, (_, index) => `198.51.100.${index}`);
