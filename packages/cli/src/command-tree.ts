@@ -7,6 +7,7 @@ import { configCommand } from './commands/config.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { explainCommand } from './commands/explain.ts';
 import { keyCommand } from './commands/key.ts';
+import { leaseCommand } from './commands/lease.ts';
 import { listenCommand } from './commands/listen.ts';
 import { loginCommand } from './commands/login.ts';
 import { logoutCommand } from './commands/logout.ts';
@@ -34,6 +35,7 @@ export const root: AnyCommand = {
     listen: listenCommand,
     call: callCommand,
     publish: publishCommand,
+    lease: leaseCommand,
     token: tokenCommand,
     key: keyCommand,
     'signing-keys': signingKeysCommand,

@@ -4,6 +4,12 @@ import { chainworksRoutes } from './chainworks/routes.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { ethgasRoutes } from './ethgas/routes.ts';
 import { listen } from './http/server.ts';
+import {
+  type CancelOnDisconnect,
+  GONE_PATH,
+  goneRoute,
+  startCancelOnDisconnect,
+} from './leases/cancel-on-disconnect.ts';
 import { type Log, silentLog } from './log.ts';
 import { createPublisher, type Gateway, type Publisher } from './publishing/publisher.ts';
 import { type Replay, startReplay } from './publishing/replay.ts';
@@ -22,6 +28,11 @@ export interface SandboxOptions {
   activity?: number;
   /** A file of recorded publications, one JSON object per line, to publish instead of the simulation. */
   replay?: string;
+  /**
+   * Seconds without a connection after which a user's open orders are cancelled, 5..86,400; 0 = never. The gateway's
+   * `leases.webhook` has to be {@link Sandbox.webhook}. A user who only ever speaks REST counts as gone. Default 0.
+   */
+  cancelOnDisconnect?: number;
   /** Where the venue's HTTP service listens. Default 127.0.0.1, any free port. */
   listen?: { host?: string; port?: number };
   /** Connects at once; otherwise {@link Sandbox.start} does. */
@@ -32,6 +43,8 @@ export interface SandboxOptions {
 export interface Sandbox {
   /** Base URL of the venue's HTTP service: the gateway's `venue.url`. */
   readonly url: string;
+  /** Where it takes the gateway's webhook: `leases.webhook`. */
+  readonly webhook: string;
   /** Begins to publish to a gateway. Once only; the gateway may come up later than this. */
   start(gateway: Gateway): Promise<void>;
   /** False while publications cannot be delivered. */
@@ -45,15 +58,22 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
   const rate = within('rate', options.rate ?? 60, 0, 20_000);
   const tick = within('tick', options.tick ?? 100, 10, 10_000);
   const activity = within('activity', options.activity ?? 2000, 0, 3_600_000);
+  const seconds = options.cancelOnDisconnect ?? 0;
+  if (seconds !== 0) within('cancelOnDisconnect', seconds, 5, 86_400);
   const seed = String(options.seed ?? 'countersign');
   const ticksPerAct = activity === 0 ? 0 : Math.max(1, Math.round(activity / tick));
   const venue = new Venue({ seed, eventsPerTick: (rate * tick) / 1000, ticksPerAct }, clock.now());
 
   const now = () => clock.now();
+  const orders = {
+    usersWithOrders: () => venue.usersWithOrders(),
+    cancelAll: (userId: string) => venue.cancelAll(userId, now()),
+  };
   const routes = [
     ...ethgasRoutes(venue.ethgas, seed, now),
     ...brokerageRoutes(venue.brokerage, now),
     ...chainworksRoutes(seed),
+    goneRoute(orders, log),
   ];
   const { host = '127.0.0.1', port = 0 } = options.listen ?? {};
   const service = await listen(routes, { host, port }, log);
@@ -61,6 +81,7 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
   let publisher: Publisher | null = null;
   let watch: Watch | null = null;
   let replay: Replay | null = null;
+  let disconnects: CancelOnDisconnect | null = null;
   let cancel = () => {};
   let closing: Promise<void> | null = null;
 
@@ -80,6 +101,7 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
       return;
     }
     watch = watchPrincipals(gateway, clock, log, (principals) => venue.setLive(principals));
+    if (seconds > 0) disconnects = startCancelOnDisconnect({ gateway, orders, seconds, clock, log });
     active.publish(venue.opening(clock.now()));
     cancel = clock.every(tick, () => active.publish(venue.tick(clock.now())));
   }
@@ -87,12 +109,13 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
   async function close(): Promise<void> {
     cancel();
     await replay?.close();
-    await Promise.all([watch?.close(), publisher?.close(), service.close()]);
+    await Promise.all([disconnects?.close(), watch?.close(), publisher?.close(), service.close()]);
   }
 
   if (options.gateway !== undefined) await start(options.gateway);
   return {
     url: service.url,
+    webhook: `${service.url}${GONE_PATH}`,
     start,
     get connected() {
       return publisher?.connected ?? false;

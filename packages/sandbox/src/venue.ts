@@ -58,9 +58,31 @@ export class Venue {
     return [...this.brokerage.snapshot(now), ...this.ethgas.snapshot(now)];
   }
 
+  /** Ids of users with open orders, on either side of the house. */
+  usersWithOrders(): Set<string> {
+    const { brokerage, ethgas } = this;
+    const owners = [...brokerage.desk.openOwners(), ...ethgas.accounts.desk.openOwners()];
+    return new Set(owners.map(userOf));
+  }
+
+  /** Cancels every open order of a user. @returns how many there were */
+  cancelAll(userId: string, now: number): number {
+    let cancelled = 0;
+    for (const desk of [this.brokerage.desk, this.ethgas.accounts.desk]) {
+      for (const owner of desk.openOwners()) {
+        if (userOf(owner) !== userId) continue;
+        for (const { uuid } of desk.open(owner)) if (desk.cancel(owner, uuid, now)) cancelled += 1;
+      }
+    }
+    return cancelled;
+  }
+
   #acting(): Principal[] {
     const every = this.#options.ticksPerAct;
     if (every === 0) return [];
     return this.#live.filter((_, index) => (index + this.#ticks) % every === 0).slice(0, ACTING_MAX);
   }
 }
+
+/** An owner is a user, or an account of one: `78` or `78/243`. */
+const userOf = (owner: string): string => owner.split('/', 1)[0] ?? '';

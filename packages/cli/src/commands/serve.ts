@@ -63,6 +63,11 @@ export const serveCommand = defineCommand({
       valueHint: 'text',
       description: 'Seed of those faults: the same seed gives every connection the same ones',
     },
+    'cancel-on-disconnect': {
+      type: 'string',
+      valueHint: 'seconds',
+      description: 'The sandbox cancels the orders of who has had no connection for so long; with --sandbox',
+    },
     'log-level': {
       type: 'string',
       valueHint: 'level',
@@ -73,7 +78,7 @@ export const serveCommand = defineCommand({
   async run(context) {
     const io = ioOf(context);
     const { args } = context;
-    for (const flag of ['replay', 'faults', 'fault-seed'] as const) {
+    for (const flag of ['replay', 'faults', 'fault-seed', 'cancel-on-disconnect'] as const) {
       if (args[flag] !== undefined && !args.sandbox) throw new CliError('usage', `--${flag} needs --sandbox`);
     }
     const { faults: everywhere, 'fault-seed': faultSeed } = args;
@@ -81,6 +86,9 @@ export const serveCommand = defineCommand({
     const { numberFlag, serve } = await import('../serve/serve.ts');
     const port = numberFlag('port', args.port, 65_535);
     const internalPort = numberFlag('internal-port', args['internal-port'], 65_535);
+    const cancelOnDisconnect = numberFlag('cancel-on-disconnect', args['cancel-on-disconnect'], 86_400);
+    if (cancelOnDisconnect !== undefined && cancelOnDisconnect !== 0 && cancelOnDisconnect < 5)
+      throw new CliError('usage', '--cancel-on-disconnect needs 0, or 5 to 86400 seconds');
     return serve(
       {
         config: args.config,
@@ -88,6 +96,7 @@ export const serveCommand = defineCommand({
         seed: args.seed,
         rate: numberFlag('rate', args.rate, 20_000),
         replay: args.replay,
+        cancelOnDisconnect,
         json: args.json === true,
         settings: {
           ...(args.host === undefined ? {} : { host: args.host }),

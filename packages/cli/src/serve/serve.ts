@@ -28,6 +28,8 @@ export interface ServeFlags {
   rate?: number | undefined;
   /** File of recorded publications that the sandbox publishes instead of a simulation. */
   replay?: string | undefined;
+  /** Seconds after which the sandbox cancels the orders of a user who has no connection any more. */
+  cancelOnDisconnect?: number | undefined;
   json: boolean;
   /** Settings given as flags, in the shape of the settings file. */
   settings: Record<string, unknown>;
@@ -90,7 +92,7 @@ async function start(
   const wallet = flags.sandbox ? await demoWallet(dataDir) : undefined;
   const sandbox = flags.sandbox ? await openSandbox(flags, log) : undefined;
   if (sandbox) opened.push(sandbox);
-  const settings = sandbox ? forSandbox(input, sandbox.url) : input;
+  const settings = sandbox ? forSandbox(input, sandbox) : input;
   const gateway = await createGateway({ ...settings, dataDir }, { log });
   opened.push(gateway);
   const urls = await gateway.start();
@@ -119,13 +121,18 @@ async function start(
 }
 
 /** The venue, and for new users the tier that limits nobody on a laptop, unless the settings say otherwise. */
-function forSandbox(input: ConfigInput, url: string): ConfigInput {
-  const { venue, wallet, tiers } = input;
+function forSandbox(input: ConfigInput, sandbox: { url: string; webhook: string }): ConfigInput {
+  const { venue, wallet, tiers, leases } = input;
   const newUser = { ...(tiers === undefined ? { tier: 'developer' } : {}), ...wallet?.newUser };
-  return { ...input, venue: { ...venue, url }, wallet: { ...wallet, newUser } };
+  return {
+    ...input,
+    venue: { ...venue, url: sandbox.url },
+    wallet: { ...wallet, newUser },
+    leases: { webhook: sandbox.webhook, ...leases },
+  };
 }
 
-async function openSandbox({ seed, rate, replay }: ServeFlags, log: Logger) {
+async function openSandbox({ seed, rate, replay, cancelOnDisconnect }: ServeFlags, log: Logger) {
   if (replay !== undefined) {
     try {
       accessSync(replay, constants.R_OK);
@@ -140,6 +147,7 @@ async function openSandbox({ seed, rate, replay }: ServeFlags, log: Logger) {
     ...(seed === undefined ? {} : { seed }),
     ...(rate === undefined ? {} : { rate }),
     ...(replay === undefined ? {} : { replay }),
+    ...(cancelOnDisconnect === undefined ? {} : { cancelOnDisconnect }),
   });
 }
 

@@ -38,7 +38,7 @@ export const urlBelow = (base: string, path: string): string =>
   path.startsWith('/api/') ? `${new URL(base).origin}${path}` : `${base}${path}`;
 
 export interface Call {
-  method?: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Sent as JSON. Credentials travel here or in the header, never in the address. */
   body?: Record<string, unknown>;
   bearer?: string;

@@ -123,6 +123,11 @@ export class Desk {
     return this.orders(owner).filter((order) => order.status === 'open');
   }
 
+  /** Owners who have an order open now. */
+  openOwners(): Set<string> {
+    return new Set([...this.#live.values()].map(({ owner }) => owner));
+  }
+
   fills(owner: string): readonly Fill[] {
     return this.#book(owner).fills;
   }
