@@ -151,7 +151,8 @@ async function start(bin: string, flags: readonly string[], settings: RedisSetti
 
   async function begin(): Promise<void> {
     log = '';
-    child = spawn(bin, [file, ...flags], { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder });
+    const [program, ...args] = [...untilWeEnd(), bin, file, ...flags] as [string, ...string[]];
+    child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: folder });
     child.stdout?.on('data', (text: Buffer) => {
       log = (log + text).slice(-4_000);
     });
@@ -199,6 +200,11 @@ async function start(bin: string, flags: readonly string[], settings: RedisSetti
       remove();
     },
   };
+}
+
+/** The server ends with the process that started it, however that ends. Where Linux's tool for it is missing, only in good order. */
+function untilWeEnd(): string[] {
+  return existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig=KILL', '--'] : [];
 }
 
 function command(bin: string, port: number, args: readonly string[]): string {

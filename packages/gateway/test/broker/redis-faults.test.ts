@@ -144,7 +144,7 @@ describe.skipIf(bin === null)('a broker on a failing Redis [needs redis-server]'
     const server = await start();
     const replica = await server.replica();
     const [receipt] = await (await open(server)).broker.publish([draft(1)]);
-    expect(server.cli('wait', '1', '5000')).toBe('1');
+    await until(() => replica.cli('hget', `cs:{0}:s:${stream}`, 'sequence') === '1');
     replica.cli('replicaof', 'no', 'one');
     await expectNewEpoch(await open(replica), receipt!);
   });
@@ -154,7 +154,7 @@ describe.skipIf(bin === null)('a broker on a failing Redis [needs redis-server]'
     const node = await open(server);
     const replica = await server.replica();
     const first = await again(node.broker, 1);
-    expect(server.cli('wait', '1', '5000')).toBe('1');
+    await until(() => replica.cli('hget', `cs:{0}:s:${stream}`, 'sequence') === '1');
     replica.cli('replicaof', 'no', 'one');
     const [lost] = await node.broker.publish([draft(2)]);
     expect(lost).toMatchObject({ epoch: first.epoch, sequence: 2 });
