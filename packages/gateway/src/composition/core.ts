@@ -13,6 +13,7 @@ import type { Clock } from '../operations/clock.ts';
 import type { Config } from '../operations/config.ts';
 import type { Logger } from '../operations/log.ts';
 import { createMetrics } from '../operations/metrics.ts';
+import { createSharedClock, MOST_SKEW_MS } from '../operations/shared-clock.ts';
 import { createSweeper } from '../operations/sweeper.ts';
 import { openTracing } from '../operations/tracing.ts';
 import { createApiKeyScheme } from '../session/api-key-scheme.ts';
@@ -52,6 +53,22 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
   const tracing = openTracing();
   const watch = { clock, metrics, span: tracing?.span ?? null };
   const store = observedStore(await openStore({ ...config.store, dataDir }, clock), watch);
+
+  let agreed = true;
+  const time = createSharedClock({ time: store.nodes.time, clock, onReading: noteSkew });
+  await time.read();
+
+  function noteSkew(): void {
+    if (time.agrees() === agreed) return;
+    agreed = !agreed;
+    const ms = Math.round(time.skew() ?? 0);
+    if (agreed) log.warn({ event: 'clock.agrees', ms }, 'the clock is that of the database again');
+    else
+      log.error(
+        { event: 'clock.skewed', ms, limit: MOST_SKEW_MS },
+        'the clock differs from that of the database: no token is issued',
+      );
+  }
 
   const dialects = [
     createEthgasDialect({ idleSeconds: config.websocket.loginDeadline }),
@@ -104,6 +121,7 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
     config,
     kek,
     random: randomBytes,
+    clockAgrees: time.agrees,
     onProblem: (error) => fault('identity', error),
     schemes: (common) => ({
       apiKeys: createApiKeyScheme({
@@ -176,11 +194,19 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
     issuer: config.issuer,
     registered: (name) => schemes.apiKeys.registered(name),
   });
-  const handshakeTokens = createHandshakeTokens({ store, changes, clock, random: randomBytes, usage });
+  const handshakeTokens = createHandshakeTokens({
+    store,
+    changes,
+    clock,
+    random: randomBytes,
+    usage,
+    clockAgrees: time.agrees,
+  });
   const sweeper = createSweeper({
     store,
     clock,
     keepMs: config.tokens.keepEnded * 1000,
+    clockAgrees: time.agrees,
     log,
     onProblem: (error) => fault('sweep', error),
   });
@@ -193,6 +219,7 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
     adminToken,
     backendToken,
     store,
+    time,
     dialects,
     channels,
     broker,

@@ -40,6 +40,15 @@ export function createOperatorsDoor(
       store: store.probe,
       broker: brokerRoundTrip(broker, clock, () => randomInt(2 ** 47) / 2 ** 47),
       streams: createStreamProbe({ hub, broker, clock, node: randomBytes(8).toString('hex') }),
+      ...(core.time.skew() === null
+        ? {}
+        : {
+            // It issues nothing: logins belong to the others.
+            clock: async () => {
+              if (!core.time.agrees()) throw new Error('the clock differs from that of the database');
+              return Math.abs(core.time.skew() ?? 0);
+            },
+          }),
       // A node that cannot confirm access refuses private work (R47): others can still do it.
       access: async () => {
         if (!changes.fresh()) throw new Error('access is not confirmed');
@@ -59,6 +68,7 @@ export function createOperatorsDoor(
     draining,
     changesPosition: changes.position,
     confirmedAge,
+    clockSkew: () => (core.time.skew() ?? 0) / 1000,
     pool: store.pool,
     readiness: health.newest,
   });

@@ -20,7 +20,17 @@ function versionOfThis(): string {
   return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }
 
-export function createLeaseParts({ config, clock, log, fault, store, metrics, registry, identity }: Core) {
+export function createLeaseParts({
+  config,
+  clock,
+  log,
+  fault,
+  store,
+  metrics,
+  registry,
+  identity,
+  time,
+}: Core) {
   const { changes, signingKeys } = identity;
   const { webhook: url, most } = config.leases;
   let address = '';
@@ -29,6 +39,7 @@ export function createLeaseParts({ config, clock, log, fault, store, metrics, re
   const membership = createMembership({
     store: store.nodes,
     clock,
+    time,
     address: () => address,
     version: versionOfThis(),
     position: changes.position,

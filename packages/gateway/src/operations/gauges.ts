@@ -22,6 +22,8 @@ export interface GaugeSources {
   changesPosition(): number;
   /** Seconds since the change log was last known to be applied whole. */
   confirmedAge(): number;
+  /** Seconds by which this machine's clock is ahead of the database's; 0 where the store is inside the process. */
+  clockSkew(): number;
   /** Connections to the database; null where there is no pool. */
   pool(): { size: number; taken: number; waiting: number } | null;
   /** What the last readiness check found; null before the first. */
@@ -71,6 +73,11 @@ export function createGauges(registry: Registry, sources: GaugeSources): void {
     'access_confirmed_age_seconds',
     'Since this node last confirmed that it knows of every revocation; from 30 on it refuses private work',
     sources.confirmedAge,
+  );
+  gauge(
+    'clock_skew_seconds',
+    'By which the clock of this node is ahead of that of the database; beyond 2 either way it issues nothing',
+    sources.clockSkew,
   );
   new Gauge({
     ...named('store_pool_connections', 'Connections to the database, by what they do'),

@@ -8,6 +8,7 @@
  */
 import type { Node, NodeStore } from '../store/nodes.ts';
 import type { Clock } from './clock.ts';
+import { createSharedClock, type SharedClock } from './shared-clock.ts';
 
 export interface Membership {
   /** This node's id; null until it has joined, and between being given up and coming back, under another id. */
@@ -33,6 +34,8 @@ export interface Membership {
 export interface MembershipOptions {
   store: NodeStore;
   clock: Clock;
+  /** Read at each heartbeat. Default: one of its own on the store. */
+  time?: SharedClock;
   /** Host and port of the public listener, once it listens. */
   address: () => string;
   version: string;
@@ -57,11 +60,10 @@ const KEEP_DEAD_MS = 60_000;
 
 export function createMembership(options: MembershipOptions): Membership {
   const { store, clock, address, version, position, newId, fit = () => true } = options;
+  const { time = createSharedClock({ time: store.time, clock }) } = options;
   const { deadAfter = 6000, onDead = () => {}, onProblem = () => {} } = options;
   const joined: (() => void)[] = [];
   let id: string | null = null;
-  /** The shared clock read `time` when the monotonic one of this node read `at`. */
-  let anchor = { time: clock.now(), at: clock.monotonic() };
   /** What others said last, and since when this node has seen that. */
   let watched = new Map<string, { seenAt: number; since: number }>();
   let lookedAt = Number.NEGATIVE_INFINITY;
@@ -72,13 +74,7 @@ export function createMembership(options: MembershipOptions): Membership {
   let stops: (() => void)[] = [];
   let closed = false;
 
-  const now = (): number => Math.floor(anchor.time + clock.monotonic() - anchor.at);
-
-  async function readClock(): Promise<void> {
-    const time = await store.time();
-    // As of the arrival: the clock of this node is behind the shared one by the way back, never before it.
-    if (time !== null) anchor = { time, at: clock.monotonic() };
-  }
+  const { now } = time;
 
   async function join(): Promise<void> {
     const next = newId();
@@ -99,7 +95,7 @@ export function createMembership(options: MembershipOptions): Membership {
   }
 
   async function say(): Promise<void> {
-    await readClock();
+    await time.read();
     if (id === null) return join();
     if (!fit()) return;
     const mine = id;
@@ -165,7 +161,7 @@ export function createMembership(options: MembershipOptions): Membership {
     nodes: () => store.list(),
     anyDead: () => dead > 0,
     async start() {
-      await readClock();
+      await time.read();
       await join();
       stops = [
         clock.every(BEAT_MS, beat),

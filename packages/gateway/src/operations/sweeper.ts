@@ -12,6 +12,8 @@ export interface SweeperOptions {
   clock: Clock;
   /** Milliseconds for which ended sessions are kept. */
   keepMs: number;
+  /** False while the clock is surely wrong: nothing is forgotten by it then. Default: it is right. */
+  clockAgrees?: () => boolean;
   log: { info(entry: object, message: string): void };
   onProblem: (problem: unknown) => void;
 }
@@ -22,12 +24,17 @@ const STEP_ROWS = 500;
 const PAUSE_MS = 200;
 
 /** Sweeps once an hour, for the first time an hour after the start. After a failure it waits for the next hour. */
-export function createSweeper({ store, clock, keepMs, log, onProblem }: SweeperOptions): Sweeper {
+export function createSweeper(options: SweeperOptions): Sweeper {
+  const { store, clock, keepMs, clockAgrees = () => true, log, onProblem } = options;
   let closed = false;
   let running = false;
   let cancelPause = (): void => {};
 
   async function step(total: { sessions: number; refreshTokens: number }): Promise<void> {
+    if (!clockAgrees()) {
+      running = false;
+      return;
+    }
     const { sessions, refreshTokens } = await store.sweep(clock.now(), keepMs, STEP_ROWS);
     const sum = { sessions: total.sessions + sessions, refreshTokens: total.refreshTokens + refreshTokens };
     if (!closed && sessions + refreshTokens >= STEP_ROWS) {

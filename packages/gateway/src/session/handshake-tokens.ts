@@ -12,6 +12,7 @@ import type { Change, Store } from '../store/store.ts';
 import type { AccessChanges } from './access-changes.ts';
 import type { HandshakeTokenUsage } from './handshake-token-usage.ts';
 import { PERMISSIONS, type Permission } from './principal.ts';
+import { requireClock } from './require-clock.ts';
 
 export const HANDSHAKE_TOKEN_PREFIX = 'cst_';
 
@@ -74,12 +75,15 @@ export function createHandshakeTokens({
   clock,
   random,
   usage,
+  clockAgrees = () => true,
 }: {
   store: Pick<Store, 'handshakeTokens' | 'users' | 'audit'>;
   changes: Pick<AccessChanges, 'announce'>;
   clock: Clock;
   random: (bytes: number) => Uint8Array;
   usage: Pick<HandshakeTokenUsage, 'pending'>;
+  /** False while this node's clock is surely wrong: what it would write as an end is none. Default: it is right. */
+  clockAgrees?: () => boolean;
 }): HandshakeTokens {
   const audit = (action: string, { tokenId, userId, name }: HandshakeToken, by: TokenActor, detail = {}) =>
     store.audit.append({
@@ -142,6 +146,7 @@ export function createHandshakeTokens({
 
   return {
     async create(wish, by) {
+      requireClock(clockAgrees);
       checkEnd(wish.expiresAt ?? null, clock.now());
       const made = make(wish, wish.userId);
       if ((await store.users.find(wish.userId)) === null)
@@ -178,6 +183,7 @@ export function createHandshakeTokens({
     },
 
     async rotate(tokenId, overlapMs, by) {
+      requireClock(clockAgrees);
       if (!Number.isInteger(overlapMs) || overlapMs < 0 || overlapMs > MAX_OVERLAP) {
         throw invalid('overlapSeconds must be 0 to 2592000');
       }

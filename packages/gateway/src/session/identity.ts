@@ -40,6 +40,8 @@ export interface IdentityDependencies<Schemes = Record<string, BearerScheme>> {
   /** Further kinds of bearer tokens; given the directory and changes, which they share. */
   schemes?: (shared: { directory: Directory; changes: AccessChanges }) => Schemes;
   failures?: FailureLimiter;
+  /** False while this node's clock is surely wrong: nothing with a time in it is issued then. Default: it is right. */
+  clockAgrees?: () => boolean;
   /** Told what went wrong in the background; for the log. */
   onProblem?: (problem: unknown) => void;
 }
@@ -54,6 +56,7 @@ export async function createIdentity<Schemes extends Record<string, BearerScheme
   random,
   schemes = () => ({}) as Schemes,
   failures = createFailureLimiter({ clock }),
+  clockAgrees = () => true,
   onProblem = () => {},
 }: IdentityDependencies<Schemes>): Promise<Identity<Schemes>> {
   const { accessTtl, leeway } = config.tokens;
@@ -68,7 +71,7 @@ export async function createIdentity<Schemes extends Record<string, BearerScheme
     onProblem,
   });
   // After the change log, so that no rotation falls between reading the keys and following their changes.
-  const signingKeys = await createSigningKeys({ store, kek, clock, config, onProblem });
+  const signingKeys = await createSigningKeys({ store, kek, clock, config, clockAgrees, onProblem });
   changes.onChange((change) => {
     if (change.kind === 'signing-keys-changed') signingKeys.reload().catch(onProblem);
   });
@@ -86,6 +89,7 @@ export async function createIdentity<Schemes extends Record<string, BearerScheme
     failures,
     deadlines,
     changes,
+    clockAgrees,
   });
   const sessions = createSessions({
     store,
@@ -97,6 +101,7 @@ export async function createIdentity<Schemes extends Record<string, BearerScheme
     changes,
     contractWallets,
     deadlines,
+    clockAgrees,
     onProblem,
   });
   const made = schemes({ directory, changes });

@@ -17,6 +17,7 @@ import type { AccessToken, AccessTokens, RefreshClaims, RefreshToken } from './a
 import type { ContractWallets } from './contract-wallet.ts';
 import { deriveKey, seal, unseal } from './key-encryption.ts';
 import { userAgentOf } from './login-parameters.ts';
+import { requireClock } from './require-clock.ts';
 import type { SessionDeadlines } from './session-deadlines.ts';
 
 /** What a login or a refresh gives. */
@@ -49,7 +50,7 @@ export interface Sessions {
    * @param candidates every text of the request that could be a refresh token: body, query, cookies. Those that
    *   are none are skipped; of one family the newest is taken and the others do not count as reuse.
    * @throws Refusal `refresh_refused` for every failure that a new login cures; `unavailable` if a contract
-   *   wallet cannot be asked just now
+   *   wallet cannot be asked just now, or while the clock of this node is off
    */
   refresh(candidates: readonly string[], context: RefreshContext): Promise<SignedIn>;
   /** False if the session had ended already. */
@@ -86,6 +87,7 @@ export function createSessions({
   changes,
   contractWallets,
   deadlines,
+  clockAgrees,
   onProblem = () => {},
 }: {
   store: Store;
@@ -97,6 +99,7 @@ export function createSessions({
   changes: AccessChanges;
   contractWallets: ContractWallets;
   deadlines: SessionDeadlines;
+  clockAgrees: () => boolean;
   onProblem?: (problem: unknown) => void;
 }): Sessions {
   const { leeway, rotationGrace } = config.tokens;
@@ -228,6 +231,7 @@ export function createSessions({
 
   return {
     async refresh(candidates, context) {
+      requireClock(clockAgrees);
       for (const candidate of await newestOfEachFamily(candidates)) {
         const signedIn = await rotate(candidate, context);
         if (signedIn !== null) return signedIn;

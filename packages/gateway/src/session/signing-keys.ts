@@ -12,6 +12,7 @@ import type { Clock } from '../operations/clock.ts';
 import type { Config } from '../operations/config.ts';
 import type { SigningKeyRecord, Store } from '../store/store.ts';
 import type { KeyEncryption } from './key-encryption.ts';
+import { requireClock } from './require-clock.ts';
 
 /** RFC 7517 JWK with public members only (R17): `kty, crv, x, y, kid, alg, use`. */
 export type PublishedKey = EcPublicJwk & { readonly kid: string };
@@ -84,12 +85,14 @@ export async function createSigningKeys({
   kek,
   clock,
   config,
+  clockAgrees = () => true,
   onProblem = () => {},
 }: {
   store: Store;
   kek: KeyEncryption;
   clock: Clock;
   config: Pick<Config, 'tokens'>;
+  clockAgrees?: () => boolean;
   onProblem?: (problem: unknown) => void;
 }): Promise<SigningKeys> {
   const { signingKeyLife, signingKeyLead, refreshTtl, leeway } = config.tokens;
@@ -159,6 +162,7 @@ export async function createSigningKeys({
   }
 
   async function rotate({ emergency = false, actor }: { emergency?: boolean; actor: string }) {
+    if (!emergency) requireClock(clockAgrees);
     for (let attempt = 0; attempt < MAX_TRIES; attempt += 1) {
       const at = clock.now();
       const before = current;
@@ -206,6 +210,8 @@ export async function createSigningKeys({
   }
 
   async function keepSchedule(): Promise<void> {
+    // A clock of another year would take keys out of use that still verify live tokens, on all nodes.
+    if (!clockAgrees()) return;
     const now = clock.now();
     const active = current.records.find(({ state }) => state === 'active');
     const next = current.records.find(({ state }) => state === 'next');

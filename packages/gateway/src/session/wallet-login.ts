@@ -22,6 +22,7 @@ import {
   signatureOf,
   userAgentOf,
 } from './login-parameters.ts';
+import { requireClock } from './require-clock.ts';
 import type { SessionDeadlines } from './session-deadlines.ts';
 import { newRefreshSecret, refreshDigest, type SignedIn } from './sessions.ts';
 
@@ -54,7 +55,7 @@ export interface VerifyRequest {
 
 export interface WalletLogin {
   /**
-   * @throws Refusal `invalid_request` (says which parameter), `unknown_chain`, `rate_limited`
+   * @throws Refusal `invalid_request` (says which parameter), `unknown_chain`, `rate_limited`, `unavailable`
    */
   begin(request: LoginRequest): Promise<LoginMessage>;
   /**
@@ -78,6 +79,7 @@ export function createWalletLogin({
   failures,
   deadlines,
   changes,
+  clockAgrees,
 }: {
   store: Store;
   clock: Clock;
@@ -88,6 +90,7 @@ export function createWalletLogin({
   failures: FailureLimiter;
   deadlines: SessionDeadlines;
   changes: Pick<AccessChanges, 'announce'>;
+  clockAgrees: () => boolean;
 }): WalletLogin {
   const { nonceBytes, nonceTtl, refreshTtl, sessionsPerUser } = config.tokens;
   const { chainIds, newUser, challengesPerAddress, challengesPerSource } = config.wallet;
@@ -193,6 +196,7 @@ export function createWalletLogin({
 
   return {
     async begin(request) {
+      requireClock(clockAgrees);
       const address = addressOf(request.addr);
       const chainId = chainOf(request.chainId, chainIds);
       const profile = profileOf(request.profile);
@@ -225,6 +229,8 @@ export function createWalletLogin({
     },
 
     async complete(request) {
+      // Before the challenge is spent: it counts on another node.
+      requireClock(clockAgrees);
       const address = addressOf(request.addr);
       const nonce = nonceOf(request.nonceHash);
       const signature = signatureOf(request.signature);

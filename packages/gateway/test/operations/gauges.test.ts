@@ -30,6 +30,7 @@ it('shows what is there at the moment of each scrape', async () => {
     hub: () => hub,
     draining: () => draining,
     confirmedAge: () => 0.25,
+    clockSkew: () => -1.5,
   });
   const shown = async () =>
     (await registry.metrics())
@@ -45,6 +46,7 @@ it('shows what is there at the moment of each scrape', async () => {
     'subscriptions 9',
     'streams 3',
     'access_confirmed_age_seconds 0.25',
+    'clock_skew_seconds -1.5',
     'draining 0',
     'outbox_queued_bytes 77',
     'sent_bytes_total 500',

@@ -27,6 +27,7 @@ function made(): Described[] {
     draining: () => false,
     changesPosition: () => 0,
     confirmedAge: () => 0,
+    clockSkew: () => 0,
     pool: () => null,
     readiness: () => null,
   });

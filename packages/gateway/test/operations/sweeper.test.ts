@@ -21,7 +21,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function set(over: Partial<Store> = {}) {
+function set(over: Partial<Store> = {}, clockAgrees = () => true) {
   // The samples' sessions begin at second one of 1970.
   const clock = createFakeClock(0);
   const lines: object[] = [];
@@ -36,6 +36,7 @@ function set(over: Partial<Store> = {}) {
     store: { sweep },
     clock,
     keepMs: 30 * DAY,
+    clockAgrees,
     log: { info: (entry) => void lines.push(entry) },
     onProblem: (problem) => void problems.push(problem),
   });
@@ -76,4 +77,18 @@ it('tells of a store that fails and tries again in an hour', async () => {
     await settled();
     expect([steps.length, problems.length]).toEqual([hours, hours]);
   }
+});
+
+it('forgets nothing by a clock that is wrong', async () => {
+  await openSession(store, 's0');
+  let right = false;
+  const { clock, steps, settled } = set({}, () => right);
+  clock.jump(12 * 365 * DAY);
+  clock.advance(HOUR);
+  await settled();
+  expect(steps).toHaveLength(0);
+  right = true;
+  clock.advance(HOUR);
+  await settled();
+  expect(steps).toHaveLength(1);
 });
