@@ -10,6 +10,8 @@ export class SlidingWindow {
   /** The part of time that counts now. */
   #head: number;
   #sum = 0;
+  /** The last part that something was added in. */
+  #newest = 0;
 
   /**
    * @param length of the window in milliseconds
@@ -34,11 +36,15 @@ export class SlidingWindow {
     const at = this.#head % this.#ring.length;
     this.#ring[at] = this.#ring[at]! + weight;
     this.#sum += weight;
+    if (weight > 0) this.#newest = this.#head;
   }
 
   /** Milliseconds from `now` until no more than `most` count, if nothing is added. */
   timeUntil(most: number, now: number): number {
     let left = this.used(now);
+    // Asked at every charge, for `reset`: not worth a walk around the ring.
+    if (most === 0)
+      return left === 0 ? 0 : Math.max(0, (this.#newest + this.#ring.length) * this.#part - now);
     const { length } = this.#ring;
     for (let part = this.#head - length + 1; part <= this.#head && left > most; part += 1) {
       left -= this.#ring[((part % length) + length) % length]!;

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { RestCall } from '../../src/backend/forward.ts';
 import { systemClock } from '../../src/operations/clock.ts';
 import type { Permission } from '../../src/session/principal.ts';
-import { authentication, GOOD_ACCESS, type OpenDoor, openDoor } from './door.ts';
+import { answered, authentication, GOOD_ACCESS, type OpenDoor, openDoor } from './door.ts';
 
 let open: OpenDoor | null = null;
 afterEach(() => open?.close());
@@ -31,7 +31,7 @@ async function door(
     venue: {
       rest: async (call) => {
         calls.push(call);
-        return answer();
+        return answered(await answer());
       },
       stream: () => Promise.reject(new Refusal('unavailable', 'balances are no stream')),
     },

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { RestCall } from '../../src/backend/forward.ts';
 import type { Permission } from '../../src/session/principal.ts';
-import { authentication, GOOD_ACCESS, type OpenDoor, openDoor } from './door.ts';
+import { answered, authentication, GOOD_ACCESS, type OpenDoor, openDoor } from './door.ts';
 
 const BASE = '/api/v3/brokerage';
 const ALL: readonly Permission[] = ['market_data', 'account_updates', 'trading', 'transfer'];
@@ -17,7 +17,7 @@ beforeAll(async () => {
     venue: {
       rest: async (call) => {
         calls.push(call);
-        return answer();
+        return answered(answer());
       },
       stream: () => Promise.reject(new Error('nothing is streamed here')),
     },

@@ -97,6 +97,13 @@ export const spent = (retryAfter: number): Charged => ({
 });
 
 /** What the stand-ins were called with, in order. */
+/** What a venue would have sent for this. */
+export const answered = ({ status, body }: { status: number; body: unknown }) => ({
+  status,
+  body,
+  text: body === null ? '' : JSON.stringify(body),
+});
+
 export type Calls = [name: string, ...args: unknown[]][];
 
 export interface OpenDoor {

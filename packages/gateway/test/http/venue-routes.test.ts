@@ -1,7 +1,7 @@
 import { Refusal } from '@countersign/protocol';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { RestCall } from '../../src/backend/forward.ts';
-import { authentication, GOOD_ACCESS, type OpenDoor, openDoor, spent } from './door.ts';
+import { answered, authentication, GOOD_ACCESS, type OpenDoor, openDoor, spent } from './door.ts';
 
 const LEFT = { ...spent(0), admitted: true, remaining: 28, reset: 0.2, retryAfter: null };
 
@@ -14,7 +14,7 @@ beforeAll(async () => {
     venue: {
       rest: async (call) => {
         calls.push(call);
-        return answer();
+        return answered(answer());
       },
       stream: () => Promise.reject(new Error('nothing is streamed here')),
     },

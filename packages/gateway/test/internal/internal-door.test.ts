@@ -297,6 +297,7 @@ describe('the backend', () => {
   it('sees who is connected, each once', async () => {
     const info = (id: string, userId: number | null): ConnectionInfo => ({
       id,
+      state: userId === null ? 'anonymous' : 'signed-in',
       door: 'websocket',
       dialect: 'ethgas',
       source: '192.0.2.1',

@@ -50,7 +50,7 @@ describe('the check of the audit chain', () => {
     expect(check([])).toMatchObject({ rows: 0, head: null, findings: [] });
   });
 
-  it.each([
+  it.each<[string, (rows: AuditRow[]) => unknown, string[]]>([
     ['a changed row', (rows: AuditRow[]) => Object.assign(rows[6]!, { detail: '{"x":1}' }), ['7 changed']],
     [
       'a changed first row',
