@@ -46,7 +46,10 @@ export interface SoakStage {
   seconds: number;
   /** Seconds between restarts; Infinity for none. */
   restartEvery: number;
-  /** Entries that every log gets as fast as the rate allows: as many as a gateway remembers fill its memory. */
+  /**
+   * Entries that every log gets as fast as the rate allows, however long it takes: as many as a gateway remembers of each
+   * fill its memory. Until then its heap grows, and that is no leak.
+   */
   fill?: number;
   /** Every so many seconds. */
   sample?: { every: number; take(at: number): Promise<void> };
@@ -139,7 +142,7 @@ export async function soak(options: SoakOptions, stages: readonly SoakStage[]): 
     let nextRestart = now() + restartEvery;
     let nextSample = sample === undefined ? Number.POSITIVE_INFINITY : now();
     let toFill = fill;
-    while (now() < until) {
+    while (now() < until || toFill > 0) {
       const turn = performance.now();
       turns += 1;
       await publisher.publish();
