@@ -1,6 +1,6 @@
 /** API keys over a real SQLite file and a clock that the test moves, and tokens signed as any client could sign them. */
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
-import { type ImportedPrivateKey, importPrivateKey } from '@countersign/tokens/node';
+import { type ImportedPrivateKey, importPrivateKey, type verifyParsed } from '@countersign/tokens/node';
 import { type ApiKeyScheme, createApiKeyScheme } from '../../src/session/api-key-scheme.ts';
 import {
   type ApiKeys,
@@ -39,7 +39,10 @@ export interface TestKey extends CreatedKey {
 }
 
 export async function openKeyHouse(
-  options: { apiKeys?: (store: Store) => Partial<Store['apiKeys']> } = {},
+  options: {
+    apiKeys?: (store: Store) => Partial<Store['apiKeys']>;
+    checkSignature?: typeof verifyParsed;
+  } = {},
 ): Promise<KeyHouse> {
   const house = await openHouse();
   const { store, clock, config } = house;
@@ -57,6 +60,7 @@ export async function openKeyHouse(
           replay: createMemoryReplayCache({ clock }),
           failures: createFailureLimiter({ clock }),
           hosts: () => [HOST, 'localhost:4400'],
+          ...(options.checkSignature ? { checkSignature: options.checkSignature } : {}),
         }),
       }),
     });
