@@ -262,6 +262,21 @@ describe.skipIf(bin === null)('a broker on a failing Redis [needs redis-server]'
     await until(() => heard.length === 1);
   });
 
+  it('publishes nothing to a Redis that is full, to new streams neither, and goes on when there is room', async () => {
+    const server = await start();
+    const { broker, heard } = await open(server);
+    const [first] = await broker.publish([draft(1)]);
+    server.cli('config', 'set', 'maxmemory', '1');
+    expect(await refusal(broker.publish([draft(2)]))).toBe('unavailable');
+    expect(await refusal(broker.publish([draft(3, 'new')]))).toBe('unavailable');
+    expect(await refusal(broker.publish([draft(4, 'new'), draft(5)]))).toBe('unavailable');
+    server.cli('config', 'set', 'maxmemory', '0');
+    const [second] = await broker.publish([draft(6)]);
+    expect(second).toMatchObject({ epoch: first!.epoch, sequence: 2 });
+    await until(() => heard.length === 2);
+    expect(heard.map(({ data }) => data.n)).toEqual([1, 6]);
+  });
+
   it.each([
     ['evicts', { 'maxmemory-policy': 'allkeys-lru' }, /maxmemory-policy is allkeys-lru/],
     ['needs a password', { requirepass: 'hunter2' }, /NOAUTH/],

@@ -33,8 +33,9 @@ local function open(stream)
     end
     redis.call('ZADD', KEYS[2], now, name)
   else
-    redis.call('DEL', stream.list)
+    -- Before DEL: a full Redis refuses a script at its first write, unless that needs no memory; then it takes all.
     local unknown = redis.call('ZADD', KEYS[2], now, name)
+    redis.call('DEL', stream.list)
     -- Remembered as in use but gone: somebody deleted it. It must not come back as the one it was.
     if unknown == 0 and not known[1] then
       partition.generation = string.format('%.0f', redis.call('HINCRBY', KEYS[1], 'generation', 1))
