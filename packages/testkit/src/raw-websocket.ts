@@ -18,7 +18,10 @@ export interface RawWebSocket {
   close(): void;
 }
 
-/** Connects and resolves when the upgrade was accepted. Rejects with the status line otherwise. */
+/**
+ * Connects and resolves when the upgrade was accepted. Rejects with the status line otherwise, and the whole head of the
+ * answer as its `cause`.
+ */
 export function openRawWebSocket(url: string, headers = ''): Promise<RawWebSocket> {
   const { hostname, port, host, pathname, search } = new URL(url);
   const socket = connect(Number(port), hostname);
@@ -26,6 +29,7 @@ export function openRawWebSocket(url: string, headers = ''): Promise<RawWebSocke
   return new Promise((resolve, reject) => {
     let head = Buffer.alloc(0);
     socket.once('error', reject);
+    socket.once('close', () => reject(new Error('closed before it was answered')));
     socket.on('data', function upgrade(chunk: Buffer) {
       head = Buffer.concat([head, chunk]);
       const end = head.indexOf('\r\n\r\n');
@@ -34,7 +38,7 @@ export function openRawWebSocket(url: string, headers = ''): Promise<RawWebSocke
       const status = head.toString('latin1', 0, head.indexOf('\r\n'));
       if (!status.includes(' 101 ')) {
         socket.destroy();
-        return reject(new Error(status));
+        return reject(new Error(status, { cause: head.toString('latin1', 0, end) }));
       }
       socket.off('error', reject);
       resolve(count(socket, head.subarray(end + 4)));

@@ -22,6 +22,8 @@ export interface TcpBalancer {
   ready(): readonly number[];
   /** Puts nodes in the place of those before; connections to nodes that are gone stay until they end. */
   replace(nodes: readonly BalancedNode[]): Promise<void>;
+  /** Cuts all open connections at once, with a reset towards the clients. */
+  cut(): void;
   /** Idempotent. Cuts all connections. */
   close(): Promise<void>;
 }
@@ -111,6 +113,9 @@ export async function startTcpBalancer(
     open: () => new Map(all.map((node) => [node.port, node.open])),
     ready: () => all.filter(({ up }) => up).map((node) => node.port),
     replace,
+    cut() {
+      for (const socket of sockets) socket.resetAndDestroy();
+    },
     close() {
       closing ??= new Promise((resolve) => {
         clearInterval(timer);
