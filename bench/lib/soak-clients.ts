@@ -38,7 +38,9 @@ function logOracle(tally: Tally, newest: Map<string, number>): (update: FeedUpda
   return (update) => {
     const stream = `${update.channel}/${update.key}`;
     if (update.type === 'resync') {
-      if (!update.recovered) told.add(stream);
+      if (update.recovered) return;
+      told.add(stream);
+      tally.told += 1;
       return;
     }
     if (update.type === 'snapshot') return;

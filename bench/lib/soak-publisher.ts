@@ -1,4 +1,5 @@
 /** The venue of a soak: numbered entries in logs, public and private, and books whose checksums are written down. */
+import { randomBytes } from 'node:crypto';
 import { type BookTruth, VenueBook } from './soak-truth.ts';
 
 interface Taken {
@@ -12,20 +13,33 @@ export interface PublisherOptions {
   token: string;
   draw: (below: number) => number;
   truth: BookTruth;
+  /**
+   * Repeats what was not taken, under its idempotency key, until it is: where what was published outlives the gateway
+   * that took it. Otherwise its number is left out. Default false.
+   */
+  insists?: boolean;
 }
+
+/** Milliseconds from one attempt to the next. */
+const AGAIN = 50;
 
 export class SoakPublisher {
   readonly #options: PublisherOptions;
   readonly #books: { channel: string; key: string; item?: string; book: VenueBook }[];
   /** Where the private entries go: one stream for each reader. */
   readonly #private: { channel: string; key: string }[] = [];
+  readonly #epochs = new Map<string, string>();
+  readonly #run = randomBytes(6).toString('hex');
   #fresh = true;
+  #closed = false;
   #number = 1;
   #privateNumber = 1;
   #beats = 0;
   published = 0;
   /** Batches of which it is not known whether they were taken. Their numbers are not used again. */
   unsure = 0;
+  /** Epochs of books that were begun while it published. */
+  epochs = 0;
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -69,23 +83,28 @@ export class SoakPublisher {
       const data = this.#fresh ? { reset: true, levels: book.levels() } : { levels };
       return { channel, key, ...(item === undefined ? {} : { item }), data };
     });
-    const done = await this.#post('/publish', {
-      publications: [
-        {
-          channel: 'market_trades',
-          key: 'ETH-USD',
-          data: { trades: [{ trade_id: n, product_id: 'ETH-USD' }] },
-        },
-        { channel: 'recentTradeUpdate', key: 'wholeBlock', data: { n } },
-        ...drafts,
-      ],
-    });
+    const done = await this.#take(`p${n}`, [
+      {
+        channel: 'market_trades',
+        key: 'ETH-USD',
+        data: { trades: [{ trade_id: n, product_id: 'ETH-USD' }] },
+      },
+      { channel: 'recentTradeUpdate', key: 'wholeBlock', data: { n } },
+      ...drafts,
+    ]);
+    const whole = this.#fresh;
     // Whether it was taken is not known: the books begin anew, and the number is left out.
     this.#fresh = done === null;
-    if (done === null) this.unsure += 1;
-    else this.published += done.results.length;
     done?.results.slice(2).forEach(({ stream, epoch, sequence }, index) => {
       const { truth } = this.#options;
+      const begun = this.#epochs.get(stream) !== epoch;
+      this.#epochs.set(stream, epoch);
+      if (begun && !whole) {
+        // A change of a book that is not there any more: the next one is the whole book.
+        this.epochs += 1;
+        this.#fresh = true;
+        return;
+      }
       const { book } = this.#books[index]!;
       const checksum = truth.isWhole(sequence) ? book.whole() : book.checksum();
       truth.note(`${stream}/${epoch}`, sequence, checksum);
@@ -95,11 +114,13 @@ export class SoakPublisher {
   /** One entry for every private log. */
   async publishPrivate(): Promise<void> {
     const n = this.#privateNumber++;
-    const done = await this.#post('/publish', {
-      publications: this.#private.map(({ channel, key }) => ({ channel, key, data: entry(channel, n) })),
-    });
-    if (done === null) this.unsure += 1;
-    else this.published += done.results.length;
+    const publications = this.#private.map(({ channel, key }) => ({ channel, key, data: entry(channel, n) }));
+    await this.#take(`u${n}`, publications);
+  }
+
+  /** Ends all insisting. */
+  close(): void {
+    this.#closed = true;
   }
 
   async beat(): Promise<void> {
@@ -107,6 +128,20 @@ export class SoakPublisher {
     await this.#post('/publish', {
       publications: [{ channel: 'heartbeats', data: { current_time: 'x', heartbeat_counter } }],
     });
+  }
+
+  /** @returns null if it is not known whether they were taken */
+  async #take(name: string, publications: readonly object[]): Promise<Taken | null> {
+    const { insists = false } = this.#options;
+    const body = { publications, ...(insists ? { idempotencyKey: `${this.#run}.${name}` } : {}) };
+    let done = await this.#post('/publish', body);
+    if (done === null) this.unsure += 1;
+    while (done === null && insists && !this.#closed) {
+      await new Promise((resolve) => setTimeout(resolve, AGAIN));
+      done = await this.#post('/publish', body);
+    }
+    this.published += done?.results.length ?? 0;
+    return done;
   }
 
   async #post(path: string, body: object): Promise<Taken | null> {

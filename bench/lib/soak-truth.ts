@@ -7,6 +7,8 @@ export interface Tally {
   /** Entries of a log that were missing without a word. */
   undetected: number;
   duplicates: number;
+  /** Times that a reader of a log was told that something is missing. */
+  told: number;
   mismatches: number;
   compared: number;
   comparedWhole: number;
@@ -19,6 +21,7 @@ export const createTally = (): Tally => ({
   updates: 0,
   undetected: 0,
   duplicates: 0,
+  told: 0,
   mismatches: 0,
   compared: 0,
   comparedWhole: 0,
