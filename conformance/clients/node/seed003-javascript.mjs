@@ -1,4 +1,4 @@
-import { sample, useSample } from './seed003.mjs';
+import { sample, withSample } from './seed003.mjs';
 import { runNode } from './seed003-runs.mjs';
 
-await useSample(() => runNode(sample('javascript')));
+await withSample(() => runNode(sample('javascript')));

@@ -46,7 +46,7 @@ async function connect() {
 }
 
 /** @param print runs the sample. @returns its output */
-export async function useSample(print) {
+export async function withSample(print) {
   let token;
   await step('token', async () => {
     token = tokenIn(await print());

@@ -222,7 +222,8 @@ describe('somebody who guesses', () => {
             verifyParsed(parsed, expected);
           } catch (error) {
             // Refused for its header: the signature was not looked at.
-            if (!(error instanceof TokenError && error.code === 'algorithm')) checked.push(String(parsed.header.alg));
+            if (!(error instanceof TokenError && error.code === 'algorithm'))
+              checked.push(String(parsed.header.alg));
             throw error;
           }
         },
