@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type CuttingProxy, startCuttingProxy } from './cutting-proxy.ts';
 import { type GatewayProcess, startGatewayProcess } from './gateway-process.ts';
 import { findPostgres, type PostgresServer, startPostgres } from './postgres.ts';
-import { findRedis, type RedisServer, startRedis } from './redis.ts';
+import { findRedis, type RedisSentinel, type RedisServer, startRedis, startRedisSentinel } from './redis.ts';
 import { startTcpBalancer, type TcpBalancer } from './tcp-balancer.ts';
 
 export interface ClusterNode {
@@ -32,6 +32,8 @@ export interface Cluster {
   readonly balancer: TcpBalancer;
   readonly postgres: PostgresServer;
   readonly redis: RedisServer;
+  /** What follows `redis`, and what watches both, if `sentinel` was asked for. */
+  readonly standby: { readonly replica: RedisServer; readonly sentinel: RedisSentinel } | null;
   /** Ends all processes and removes all data. Idempotent. */
   close(): Promise<void>;
 }
@@ -51,6 +53,8 @@ export interface ClusterOptions {
   cpus?: string;
   /** Puts a proxy between each node and PostgreSQL, and between each node and Redis. */
   proxies?: boolean;
+  /** Gives Redis a replica, and has the gateways ask a Sentinel for the master. Not together with `proxies`. */
+  sentinel?: boolean;
   /** More settings of the two servers. */
   postgres?: Readonly<Record<string, string>>;
   redis?: Readonly<Record<string, string>>;
@@ -59,6 +63,8 @@ export interface ClusterOptions {
 }
 
 const DATABASE = 'countersign';
+/** As the Sentinel knows the master. */
+const MASTER = 'main';
 
 /** What a cluster needs that this machine has not; empty if it can be started. */
 export function missingForCluster(): string[] {
@@ -84,6 +90,15 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     progress('starting Redis');
     const redis = await startRedis(findRedis() as string, options.redis);
     opened.push(() => redis.close());
+    const standby = options.sentinel === true ? await watched(redis) : null;
+    if (standby !== null) opened.push(() => standby.sentinel.close());
+    const whereRedis: Record<string, string> =
+      standby === null
+        ? {}
+        : {
+            COUNTERSIGN_BROKER_SENTINEL_NAME: MASTER,
+            COUNTERSIGN_BROKER_SENTINEL_NODES: JSON.stringify([`127.0.0.1:${standby.sentinel.port}`]),
+          };
 
     const nodes: ClusterNode[] = [];
     let outer: TcpBalancer | null = null;
@@ -124,7 +139,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
             '--no-sandbox',
             ...flags,
           ],
-          env,
+          env: { ...whereRedis, ...env },
           ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
         });
       progress(`starting node ${index + 1}`);
@@ -158,12 +173,18 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
       balancer: outer,
       postgres,
       redis,
+      standby,
       close,
     };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+async function watched(redis: RedisServer) {
+  const replica = await redis.replica();
+  return { replica, sentinel: await startRedisSentinel(findRedis() as string, MASTER, redis) };
 }
 
 function temporary(opened: (() => Promise<unknown>)[]): string {
