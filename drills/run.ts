@@ -18,6 +18,7 @@ import { d03 } from './d03-redis-dies.ts';
 import { d04 } from './d04-redis-failover.ts';
 import { d05 } from './d05-redis-unreachable.ts';
 import { d06 } from './d06-redis-forgets.ts';
+import { d07 } from './d07-signals-lost.ts';
 import { d08 } from './d08-revocation.ts';
 import { d13 } from './d13-rolling-restart.ts';
 import { d14 } from './d14-reconnect-storm.ts';
@@ -26,7 +27,7 @@ import { d18 } from './d18-message-flood.ts';
 import { d29 } from './d29-nodes-die-in-turn.ts';
 import { lease } from './lease.ts';
 
-const DRILLS = { d01, d03, d04, d05, d06, d08, d13, d14, d17, d18, d29, budget, lease } as const;
+const DRILLS = { d01, d03, d04, d05, d06, d07, d08, d13, d14, d17, d18, d29, budget, lease } as const;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
