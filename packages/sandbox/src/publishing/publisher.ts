@@ -161,11 +161,12 @@ export function createPublisher(options: PublisherOptions): Publisher {
           );
           missed(sending);
         } else take(outcome.body);
-        if (!connected) log.info({ dropped: backlog.dropped }, 'the gateway answers again');
+        if (attempt > 1) log.info({ dropped: backlog.dropped }, 'the gateway answers again');
         connected = true;
         return;
       }
-      if (connected) log.warn({ why: outcome.why }, 'the gateway does not take publications');
+      // One failure is a gateway that restarts, or that is being stopped together with this venue.
+      if (attempt === 1) log.warn({ why: outcome.why }, 'the gateway does not take publications');
       connected = false;
       backlog.degrade();
       const limit = Math.min(RETRY_MAX, RETRY_FIRST * 2 ** Math.min(attempt, 10));
