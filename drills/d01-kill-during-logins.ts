@@ -8,7 +8,7 @@
  *
  * Run: npm run drills -- d01 [--rounds 20] [--seed N] [--nodes 2]
  */
-import { closeSync, fsyncSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -20,6 +20,7 @@ import {
   postForm,
   startGatewayProcess,
 } from '@countersign/testkit';
+import { acknowledgedIn, check, createOracle, noTally, type Oracle, type Tally } from './lib/acknowledged.ts';
 import { startDrillCluster } from './lib/gateway.ts';
 import { createRandom } from './lib/random.ts';
 import { report, summary } from './lib/report.ts';
@@ -27,31 +28,12 @@ import { report, summary } from './lib/report.ts';
 const LANES = 20;
 const LOGINS_PER_SECOND = 200;
 
-type Acknowledged =
-  | { kind: 'login'; wallet: number; nonce: string; signature: string; refreshToken: string }
-  | { kind: 'refresh'; refreshToken: string }
-  /** Written before the request: without an answer, nobody may say whether the session still lives. */
-  | { kind: 'logout-begun'; refreshToken: string }
-  | { kind: 'logout'; refreshToken: string };
-
-/** Appends one line and syncs it before anything else may happen. */
-function createOracle(path: string) {
-  const file = openSync(path, 'a');
-  return {
-    acknowledge(entry: Acknowledged) {
-      writeSync(file, `${JSON.stringify(entry)}\n`);
-      fsyncSync(file);
-    },
-    close: () => closeSync(file),
-  };
-}
-
 /** One lane: log in, sometimes refresh, sometimes log out, at its share of the rate, until its node is gone or the round ends. */
 async function lane(
   client: HttpClient,
   wallets: LoadWallet[],
   random: () => number,
-  oracle: ReturnType<typeof createOracle>,
+  oracle: Oracle,
   end: AbortSignal,
 ): Promise<void> {
   const gap = (1000 * LANES) / LOGINS_PER_SECOND;
@@ -77,61 +59,6 @@ async function lane(
     }
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
   }
-}
-
-interface Tally {
-  logins: number;
-  refreshes: number;
-  logouts: number;
-  lost: number;
-  resurrected: number;
-  nonceAcceptedTwice: number;
-}
-
-/** Holds what the oracle knows against the restarted gateway. */
-async function check(client: HttpClient, wallets: LoadWallet[], entries: Acknowledged[]): Promise<Tally> {
-  const tally: Tally = {
-    logins: 0,
-    refreshes: 0,
-    logouts: 0,
-    lost: 0,
-    resurrected: 0,
-    nonceAcceptedTwice: 0,
-  };
-  const named = (kind: Acknowledged['kind']) =>
-    new Set(entries.filter((entry) => entry.kind === kind).map((entry) => entry.refreshToken));
-  const ended = named('logout');
-  const ending = named('logout-begun');
-  await eachBounded(entries, LANES, async (entry) => {
-    if (entry.kind === 'refresh') tally.refreshes += 1;
-    if (entry.kind === 'logout') tally.logouts += 1;
-    if (entry.kind !== 'login') return;
-    tally.logins += 1;
-    const refreshed = await postForm(client, '/v1/user/login/refresh', { refreshToken: entry.refreshToken });
-    if (ended.has(entry.refreshToken)) tally.resurrected += refreshed.status === 403 ? 0 : 1;
-    else if (!ending.has(entry.refreshToken)) tally.lost += refreshed.status === 200 ? 0 : 1;
-    const { address } = wallets[entry.wallet]!;
-    const again = await postForm(client, '/v1/user/login/verify', {
-      addr: address,
-      nonceHash: entry.nonce,
-      signature: entry.signature,
-    });
-    tally.nonceAcceptedTwice += again.status === 200 ? 1 : 0;
-  });
-  return tally;
-}
-
-async function eachBounded<T>(
-  items: readonly T[],
-  width: number,
-  task: (item: T) => Promise<void>,
-): Promise<void> {
-  const queue = [...items];
-  await Promise.all(
-    Array.from({ length: width }, async () => {
-      for (let item = queue.shift(); item !== undefined; item = queue.shift()) await task(item);
-    }),
-  );
 }
 
 /** Gateways that can be killed one at a time. */
@@ -188,14 +115,7 @@ export async function d01({
   const oraclePath = join(folder, 'acknowledged.jsonl');
   const dataDir = join(folder, 'data');
   const wallets = await createLoadWallets(64);
-  const total: Tally = {
-    logins: 0,
-    refreshes: 0,
-    logouts: 0,
-    lost: 0,
-    resurrected: 0,
-    nonceAcceptedTwice: 0,
-  };
+  const total = noTally();
   const restarts: number[] = [];
   const stage = await stageOf(nodes, dataDir);
   let seen = 0;
@@ -223,11 +143,7 @@ export async function d01({
     }
     await stage.kill(victim);
     restarts.push(await stage.restart(victim));
-    const entries = readFileSync(oraclePath, 'utf8')
-      .trim()
-      .split('\n')
-      .slice(seen)
-      .map((line) => JSON.parse(line) as Acknowledged);
+    const entries = acknowledgedIn(oraclePath, seen);
     seen += entries.length;
     // Each node in turn: what one promised, all keep.
     const checker = createHttpClient(stage.rest()[(victim + round) % nodes]!, LANES);

@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import { missingForCluster } from '@countersign/testkit';
 import { budget } from './budget-doors.ts';
 import { d01 } from './d01-kill-during-logins.ts';
+import { d02 } from './d02-postgres-dies.ts';
 import { d03 } from './d03-redis-dies.ts';
 import { d04 } from './d04-redis-failover.ts';
 import { d05 } from './d05-redis-unreachable.ts';
@@ -27,7 +28,7 @@ import { d18 } from './d18-message-flood.ts';
 import { d29 } from './d29-nodes-die-in-turn.ts';
 import { lease } from './lease.ts';
 
-const DRILLS = { d01, d03, d04, d05, d06, d07, d08, d13, d14, d17, d18, d29, budget, lease } as const;
+const DRILLS = { d01, d02, d03, d04, d05, d06, d07, d08, d13, d14, d17, d18, d29, budget, lease } as const;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
