@@ -194,16 +194,32 @@ export class Access {
     const { services, host, subscriptions } = this.#parts;
     const { owner } = this;
     if (!services.accessConfirmed()) return;
-    if (owner !== null && services.changesApplied() !== this.#suspendedAt && !(await this.#lookUp(owner)))
-      return;
-    // Lost again meanwhile: the next look finds it.
-    if (!services.accessConfirmed()) return;
-    this.#standing.confirm();
-    // Also to whoever has signed out meanwhile: what was said is taken back.
-    if (this.#told) host.notify(host.conversation.confirmed());
-    if (this.owner === null) return;
-    subscriptions.reconsider(this.owner);
-    await this.#resume();
+    if (owner !== null && services.changesApplied() !== this.#suspendedAt) {
+      const principal = await this.#ask(owner);
+      // Nobody could say: the next look asks again, and the peer goes on resting.
+      if (principal === undefined || host.closed) return;
+      if (principal === null) return this.end();
+      this.#standing.replacePrincipal(principal);
+    }
+    const go = (): boolean => {
+      // Lost again meanwhile: the next look finds it.
+      if (host.closed || !services.accessConfirmed()) return false;
+      this.#standing.confirm();
+      // Also to whoever has signed out meanwhile: what was said is taken back.
+      if (this.#told) host.notify(host.conversation.confirmed());
+      return true;
+    };
+    if (this.owner !== null) subscriptions.reconsider(this.owner);
+    this.expire();
+    if (host.closed) return;
+    if (!this.#standing.waits) return void go();
+    try {
+      await subscriptions.resume(host.conversation.encoder, go);
+    } catch (error) {
+      // The store is back before the broker: until then there is nothing to go on with, and the next look tries again.
+      if (!this.#standing.suspended || !(error instanceof Refusal)) this.#cannotResume(error);
+    }
+    if (this.#standing.suspended) this.#parts.holdings.pause();
   }
 
   async #resume(): Promise<void> {
@@ -214,28 +230,38 @@ export class Access {
     try {
       await subscriptions.resume(host.conversation.encoder);
     } catch (error) {
-      // Half of the streams would go on without a word about the others.
-      if (!(error instanceof Refusal)) services.fault('connection.resume', error, this.#parts.peer.id);
-      host.close(CLOSE.overload);
+      this.#cannotResume(error);
     }
   }
 
-  /** Asks again who is behind a credential. False if nobody is any more: the connection has ended then. */
-  async #lookUp({ userId, credential }: Principal): Promise<boolean> {
+  /** Half of the streams would go on without a word about the others. */
+  #cannotResume(error: unknown): void {
     const { services, peer, host } = this.#parts;
-    let principal: Principal | null | undefined;
-    // An answer that a further change has overtaken is no answer.
-    for (let asOf = -1, asked = 0; asOf !== services.changesApplied(); asked += 1) {
-      asOf = services.changesApplied();
-      principal = undefined;
-      if (asked === MOST_LOOKUPS) break;
-      principal = await services.principal(userId, credential, peer).catch(() => undefined);
-      if (host.closed) return false;
-    }
+    if (!(error instanceof Refusal)) services.fault('connection.resume', error, peer.id);
+    host.close(CLOSE.overload);
+  }
+
+  /** Asks again who is behind a credential. False if nobody is any more: the connection has ended then. */
+  async #lookUp(before: Principal): Promise<boolean> {
+    const { host } = this.#parts;
+    const principal = await this.#ask(before);
+    if (host.closed) return false;
     if (principal === undefined) host.close(CLOSE.overload);
     else if (principal === null) this.end();
     else this.#standing.replacePrincipal(principal);
     return !host.closed;
+  }
+
+  /** Who is behind a credential now; null if nobody is any more, undefined if nobody can say. */
+  async #ask({ userId, credential }: Principal): Promise<Principal | null | undefined> {
+    const { services, peer, host } = this.#parts;
+    for (let asked = 0; asked < MOST_LOOKUPS; asked += 1) {
+      const asOf = services.changesApplied();
+      const principal = await services.principal(userId, credential, peer).catch(() => undefined);
+      // An answer that a further change has overtaken is no answer.
+      if (host.closed || asOf === services.changesApplied()) return principal;
+    }
+    return undefined;
   }
 
   #due(): ReturnType<Standing['due']> {

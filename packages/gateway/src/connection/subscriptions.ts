@@ -73,9 +73,10 @@ export class Subscriptions {
   }
 
   /** Takes up again what was paused, each stream from where it was. */
-  async resume(encoder: Encoder): Promise<void> {
+  async resume(encoder: Encoder, go: () => boolean = () => true): Promise<void> {
     const streams = this.#holdings.resume(encoder);
     const opened = await Promise.all(streams.map(({ ready }) => ready));
+    if (!go()) return;
     for (const [index, stream] of streams.entries()) {
       await this.#begin(stream, opened[index]?.recovered === false ? 'told apart' : 'start');
     }

@@ -189,3 +189,39 @@ test('the cmd form has the notice in its own words, and coinbase as an error wit
   expect(heard(coinbase).at(-1)).toMatchObject({ channel: 'user', events: [{ type: 'update' }] });
   expect(anonymous.said).toHaveLength(before);
 });
+
+test('a store that is back before the broker closes nobody: private streams rest until both are', async () => {
+  let away = false;
+  let gap = () => {};
+  const refuse = () => Promise.reject(new Refusal('unavailable', 'the test says so'));
+  const made = kit({
+    wrap: (broker) => ({
+      ...broker,
+      onGap: (listener) => {
+        gap = listener;
+      },
+      history: (...asked) => (away ? refuse() : broker.history(...asked)),
+      head: (stream) => (away ? refuse() : broker.head(stream)),
+    }),
+  });
+  const line = await reading(made);
+  made.publish(order(1));
+  made.confirmed = false;
+  made.clock.advance(250);
+  made.publish(order(2));
+  away = true;
+  gap();
+  await settle();
+  for (let look = 0; look < 20; look += 1) await confirm(made);
+  expect(line.ended).toBeNull();
+  expect(numbers(line)).toEqual([1]);
+  expect(heard(line).some(({ event }) => event === 'access_confirmed')).toBe(false);
+  away = false;
+  gap();
+  await settle();
+  for (let look = 0; look < 20; look += 1) await confirm(made);
+  made.publish(order(3));
+  expect(numbers(line)).toEqual([1, 2, 3]);
+  expect(heard(line).filter(({ event }) => event === 'access_confirmed')).toHaveLength(1);
+  expect(line.ended).toBeNull();
+});
