@@ -248,7 +248,12 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
     const reason = cause instanceof Error ? cause.message : 'unknown';
     const error = new Refusal('unavailable', `the broker gave no history: ${reason}`);
     for (const query of topic.queries.splice(0)) query.reject(error);
-    for (const subscriber of fanout.all()) if (subscriber.mode === 'waiting') subscriber.fail(error);
+    for (const subscriber of fanout.all()) {
+      if (subscriber.mode !== 'waiting') continue;
+      // One that has seen more than this node: told so, and given what there is.
+      if (stream.loaded) settle(topic, subscriber);
+      else subscriber.fail(error);
+    }
     if (fanout.size === 0) {
       // The next publication or join asks again.
       topics.delete(stream.id);
@@ -265,6 +270,14 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
       ask(topic);
     });
     retries.add(cancel);
+  }
+
+  /**
+   * The reader names a place that this node does not know, as one does that was on a node which hears sooner: given
+   * the state here, it would be taken back, and see again what it has.
+   */
+  function beyond({ stream }: Topic, since: Position | undefined): boolean {
+    return since !== undefined && (since.epoch !== stream.epoch || since.sequence > stream.sequence);
   }
 
   function settle({ stream }: Topic, subscriber: Subscriber): void {
@@ -318,9 +331,9 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
       const subscriber = new Subscriber(topic.fanout, rest, () => subscriptions--);
       subscriptions++;
       topic.fanout.add(subscriber);
-      if (!topic.stream.loaded) ask(topic);
+      if (!topic.stream.loaded || beyond(topic, rest.since)) ask(topic);
       // While a hole is being repaired, the position is still a true one, and what follows is delivered.
-      if (topic.stream.loaded) settle(topic, subscriber);
+      if (topic.stream.loaded && !(topic.asking && beyond(topic, rest.since))) settle(topic, subscriber);
       return subscriber;
     },
 

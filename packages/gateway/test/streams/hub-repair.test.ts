@@ -52,6 +52,35 @@ describe('a node that missed something', () => {
     expect(brief(reader.read())).toEqual([2, 3, 4, 5, 6, 7]);
   });
 
+  test('asks the broker about a reader that has seen more elsewhere, instead of taking it back', async () => {
+    const { node, control, lost } = lossy();
+    const first = node.connect();
+    const { epoch } = first.enter('trades').settled!.position;
+    node.publish('trades', { n: 1 });
+    lost(2);
+    control.answer = 'later';
+    const reader = node.connect();
+    const subscription = reader.join('trades', { since: { epoch, sequence: 3 } });
+    expect(subscription.settled).toBeNull();
+    for (const answer of control.waiting.splice(0)) answer();
+    await expect(subscription.ready).resolves.toEqual({ position: { epoch, sequence: 3 }, recovered: true });
+    reader.outbox.pushAll(subscription.opening);
+    subscription.start();
+    node.publish('trades', { n: 4 });
+    expect(brief(reader.read())).toEqual([4]);
+    expect(brief(first.read())).toEqual(['snapshot 0', 1, 2, 3, 4]);
+  });
+
+  test('gives such a reader what there is, and says so, when the broker does not answer', async () => {
+    const { node, control } = lossy();
+    const { epoch } = node.connect().enter('trades').settled!.position;
+    node.publish('trades', { n: 1 });
+    control.answer = 'fail';
+    const reader = node.connect();
+    const subscription = reader.join('trades', { since: { epoch, sequence: 3 } });
+    await expect(subscription.ready).resolves.toEqual({ position: { epoch, sequence: 1 }, recovered: false });
+  });
+
   test('tells every reader when history does not reach that far', () => {
     const { node, lost } = lossy();
     const [started, held] = [node.connect(), node.connect()];
