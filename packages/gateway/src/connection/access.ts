@@ -223,7 +223,7 @@ export class Access {
   }
 
   async #resume(): Promise<void> {
-    const { services, host, subscriptions } = this.#parts;
+    const { host, subscriptions } = this.#parts;
     // Verifying may have taken longer than the token had left.
     this.expire();
     if (host.closed || !this.#standing.lasts) return;
