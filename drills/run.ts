@@ -23,12 +23,32 @@ import { d07 } from './d07-signals-lost.ts';
 import { d08 } from './d08-revocation.ts';
 import { d13 } from './d13-rolling-restart.ts';
 import { d14 } from './d14-reconnect-storm.ts';
+import { d15 } from './d15-half-open.ts';
 import { d17 } from './d17-slow-readers.ts';
 import { d18 } from './d18-message-flood.ts';
+import { d28 } from './d28-split-node.ts';
 import { d29 } from './d29-nodes-die-in-turn.ts';
 import { lease } from './lease.ts';
 
-const DRILLS = { d01, d02, d03, d04, d05, d06, d07, d08, d13, d14, d17, d18, d29, budget, lease } as const;
+const DRILLS = {
+  d01,
+  d02,
+  d03,
+  d04,
+  d05,
+  d06,
+  d07,
+  d08,
+  d13,
+  d14,
+  d15,
+  d17,
+  d18,
+  d28,
+  d29,
+  budget,
+  lease,
+} as const;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
