@@ -6,7 +6,7 @@
  *   --rounds N   how often to inject the fault in d01 (default 20)
  *   --seed N     repeat a run
  *   --long       the long form of d03 and d05: ten kills, a minute of each fault
- *   --nodes N    gateways in d01 and d08 (default 2 where PostgreSQL and Redis are installed, else 1)
+ *   --nodes N    gateways in the drills that can have several (default 2 where PostgreSQL and Redis are installed, else 1)
  *
  * Exit code 0 if every promise held.
  */
