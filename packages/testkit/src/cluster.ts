@@ -49,6 +49,8 @@ export interface ClusterOptions {
   /** More flags and variables of `countersign serve`, for every node. */
   flags?: readonly string[];
   env?: Record<string, string>;
+  /** Variables of one node, by its place from 0. */
+  envOf?: (node: number) => Record<string, string>;
   /** Processors that the gateways are pinned to, as `taskset -c` takes them. Linux only. */
   cpus?: string;
   /** Puts a proxy between each node and PostgreSQL, and between each node and Redis. */
@@ -139,7 +141,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
             '--no-sandbox',
             ...flags,
           ],
-          env: { ...whereRedis, ...env },
+          env: { ...whereRedis, ...env, ...options.envOf?.(index) },
           ...(options.cpus === undefined ? {} : { cpus: options.cpus }),
         });
       progress(`starting node ${index + 1}`);
