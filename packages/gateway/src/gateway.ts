@@ -85,7 +85,7 @@ export async function createGateway(input: ConfigInput = {}, options: GatewayOpt
     const open = await doors.http.listen();
     const host = urlHost(open.host);
     core.listening.hosts = [`${host}:${open.port}`, `localhost:${open.port}`];
-    await leases.start(`${host}:${open.port}`);
+    await leases.start();
     state = 'serving';
     return {
       rest: `http://${host}:${open.port}`,

@@ -31,6 +31,7 @@ import { createFlusher } from '../streams/flusher.ts';
 import { createHub } from '../streams/hub.ts';
 import { PROBE_CHANNEL } from '../streams/probe.ts';
 import { openBroker } from './broker.ts';
+import { openMembership } from './membership.ts';
 import { observedBroker, observedStore } from './observed.ts';
 import { openSharedLimits } from './shared-limits.ts';
 import { tracedLogin } from './traced.ts';
@@ -103,14 +104,24 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
 
   /** Position in the log of changes of access that this node has applied; known once it follows the log. */
   let applied = () => 0;
+  const membership = openMembership({
+    store,
+    config,
+    clock,
+    log,
+    fault,
+    metrics,
+    time,
+    address: () => listening.hosts[0] ?? '',
+    position: () => applied(),
+  });
   const shared = openSharedLimits({
     redis,
     config,
     clock,
     log,
     metrics,
-    address: () => listening.hosts[0] ?? '',
-    position: () => applied(),
+    living: membership.living,
     held: (userId) => registry.heldBy(userId),
   });
 
@@ -145,6 +156,7 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
   const identity = { ...opened, walletLogin: tracedLogin(opened.walletLogin, tracing) };
   const { changes, directory, schemes } = identity;
   applied = () => changes.position();
+  changes.onChange(() => membership.moved());
 
   /** The principal that a credential stands for now, at this address; null if it has no access left. */
   async function principalOf(
@@ -220,6 +232,7 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
     backendToken,
     store,
     time,
+    membership,
     dialects,
     channels,
     broker,
@@ -233,7 +246,7 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
     identity,
     principalOf,
     limits,
-    /** What nodes share beside the store: budgets, replay cache, caps, who the nodes are. */
+    /** What nodes share beside the store: budgets, replay cache, caps. */
     shared,
     keys,
     handshakeTokens,

@@ -66,6 +66,7 @@ export function createOperatorsDoor(
     hub: hub.stats,
     outboxes: flusher.stats,
     draining,
+    living: core.membership.living,
     changesPosition: changes.position,
     confirmedAge,
     clockSkew: () => (core.time.skew() ?? 0) / 1000,

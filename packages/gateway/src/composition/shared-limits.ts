@@ -1,4 +1,4 @@
-/** Budgets, replay cache, caps and the list of nodes: of this node alone, or on the Redis that nodes share. */
+/** Budgets, replay cache and caps: of this node alone, or on the Redis that nodes share. */
 import { randomBytes } from 'node:crypto';
 import { type Budgets, createMemoryBudgets } from '../access/budget.ts';
 import { createClusterHoldings, type Held, type HoldScript } from '../access/cluster-holdings.ts';
@@ -10,7 +10,6 @@ import type { Clock } from '../operations/clock.ts';
 import type { Config } from '../operations/config.ts';
 import type { Logger } from '../operations/log.ts';
 import type { Metrics } from '../operations/metrics.ts';
-import { type BeatScript, createNodes, type Nodes } from '../operations/nodes.ts';
 import { createMemoryReplayCache, type ReplayCache } from '../session/replay-cache.ts';
 import { createRedisReplayCache, type SpendScript } from '../session/replay-cache-redis.ts';
 
@@ -19,14 +18,12 @@ const script = (file: string) =>
 const BORROW = script('../access/borrow.lua');
 const LIFE = script('../broker/redis/look.lua');
 const SPEND = script('../session/spend.lua');
-const BEAT = script('../operations/beat.lua');
 const HOLD = script('../access/hold.lua');
 /** The server's own time counts. */
 const NOW = '';
 const NOTHING: Held = Object.freeze({ connections: 0, subscriptions: 0 });
 
 export interface SharedLimits {
-  readonly nodes: Nodes;
   readonly replay: ReplayCache;
   readonly budgets: { readonly users: Budgets; readonly addresses: Budgets };
   /** What a user holds on all other nodes. */
@@ -42,44 +39,34 @@ export interface SharedLimitsOptions {
   clock: Clock;
   log: Pick<Logger, 'info' | 'warn'>;
   metrics: Pick<Metrics, 'brokerErrors'>;
-  /** Where this node listens, as `host:port`. */
-  address: () => string;
-  /** Position in the log of changes of access. */
-  position: () => number;
+  /** How many nodes live, at least 1, by which limits are divided while Redis is away. */
+  living: () => number;
   /** What a user holds on this node. */
   held: (userId: number) => Held;
 }
 
 export function openSharedLimits(options: SharedLimitsOptions): SharedLimits {
-  const { redis, clock, address, position } = options;
-  /** Of this process: whoever comes after it owns nothing of what it said. */
-  const id = randomBytes(9).toString('base64url');
-  if (redis !== null) return onRedis(redis, id, options);
-  const nodes = createNodes({ clock, id, address, position, script: null });
+  const { redis, clock } = options;
+  if (redis !== null) return onRedis(redis, options);
   const replay = createMemoryReplayCache({ clock });
   const budgets = { users: createMemoryBudgets({ clock }), addresses: createMemoryBudgets({ clock }) };
   return {
-    nodes,
     replay,
     budgets,
     elsewhere: () => NOTHING,
-    async close() {
-      closeAll(budgets.users, budgets.addresses, replay);
-      await nodes.close();
-    },
+    close: async () => closeAll(budgets.users, budgets.addresses, replay),
   };
 }
 
-function onRedis(redis: RedisConnection, id: string, options: SharedLimitsOptions): SharedLimits {
-  const { config, clock, log, metrics, address, position, held } = options;
+function onRedis(redis: RedisConnection, options: SharedLimitsOptions): SharedLimits {
+  const { config, clock, log, metrics, living, held } = options;
   const scripts = scriptsOn(redis);
   const failed = (operation: string) => () => metrics.brokerErrors.inc({ operation });
-  const nodes = createNodes({ clock, id, address, position, script: scripts, failed: failed('nodes') });
   const replay = createRedisReplayCache({ script: scripts, clock, failed: failed('replay') });
   const ledger = createLedger({
     scripts,
     clock,
-    nodes: () => config.limits.nodes ?? nodes.list().length,
+    nodes: () => config.limits.nodes ?? living(),
     told(state, reason) {
       if (state === 'shared') {
         log.info({ event: 'limits.shared' }, 'budgets are shared again');
@@ -96,23 +83,23 @@ function onRedis(redis: RedisConnection, id: string, options: SharedLimitsOption
   const holdings = createClusterHoldings({
     script: scripts,
     clock,
-    node: id,
+    // Of this process: whoever comes after it holds nothing of what it said.
+    node: randomBytes(9).toString('base64url'),
     held,
     failed: failed('holdings'),
   });
   return {
-    nodes,
     replay,
     budgets,
     elsewhere: holdings.elsewhere,
     async close() {
       closeAll(budgets.users, budgets.addresses, ledger, replay);
-      await Promise.all([holdings.close(), nodes.close()]);
+      await holdings.close();
     },
   };
 }
 
-function scriptsOn(redis: RedisConnection): Scripts & SpendScript & BeatScript & HoldScript {
+function scriptsOn(redis: RedisConnection): Scripts & SpendScript & HoldScript {
   // One hash tag for all: what a script looks at together has to be on one server of a cluster.
   const key = (name: string | number) => `{limits}:${name}`;
   const life = key('life');
@@ -123,7 +110,6 @@ function scriptsOn(redis: RedisConnection): Scripts & SpendScript & BeatScript &
     borrow: (pool, args) => redis.run(BORROW, [life, key(pool)], [NOW, ...args]),
     life: () => redis.run(LIFE, [life], [NOW]),
     spend: (token, args) => redis.run(SPEND, [life, key(`t:${token}`)], [NOW, ...args]),
-    beat: (args) => redis.run(BEAT, [key('nodes')], [NOW, ...args]),
     hold: (users, args) =>
       redis.run(
         HOLD,

@@ -18,6 +18,8 @@ export interface GaugeSources {
   };
   outboxes(): { queuedBytes: number; bytes: number; frames: number; overflows: number };
   draining(): boolean;
+  /** Gateways that live, as far as this one knows; at least 1. */
+  living(): number;
   /** Sequence of the newest change of access that is applied here. */
   changesPosition(): number;
   /** Seconds since the change log was last known to be applied whole. */
@@ -68,6 +70,7 @@ export function createGauges(registry: Registry, sources: GaugeSources): void {
   gauge('subscriptions', 'Subscriptions of all connections', () => sources.hub().subscriptions);
   gauge('streams', 'Streams that this node keeps', () => sources.hub().streams);
   gauge('draining', '1 while this node is draining', () => (sources.draining() ? 1 : 0));
+  gauge('nodes_living', 'Gateways that live, this one included, as far as it knows', sources.living);
   gauge('changes_position', 'Newest change of access that this node has applied', sources.changesPosition);
   gauge(
     'access_confirmed_age_seconds',

@@ -99,7 +99,7 @@ export const limitsSchema = z.prefault(
     loopback: requests(10_000_000, 1_000_000).nullable(),
     /**
      * How many nodes share budgets: each holds to its part of every limit while it cannot ask Redis. Null = as many
-     * as it last saw there.
+     * as live (docs/decisions/0024-membership-in-the-store.md).
      */
     nodes: z.number().int().min(1).max(1000).nullable().default(null),
     /** Weights of what is no route of its own; pings weigh nothing. */

@@ -17,12 +17,16 @@ export interface Membership {
   now(): number;
   /** Called each time that this node has joined, before it says anything else. */
   onJoined(listener: () => void): void;
+  /** While `fit` is false the node says nothing: better dead than holding up all others. Default: always true. */
+  sayWhile(fit: () => boolean): void;
   /** Says soon how far this node has got. Call it when changes of access were applied. */
   moved(): void;
   /** The store has said that this node was given up: it joins again at once. */
   lost(id: string): void;
   /** Alive and, for a minute, dead ones. */
   nodes(): Promise<Node[]>;
+  /** How many are alive, this one included, as of the last look that succeeded. 1 before the first. */
+  living(): number;
   /** True while there are nodes that were given up: they may hold something. */
   anyDead(): boolean;
   /** Joins. @throws StoreError */
@@ -41,8 +45,6 @@ export interface MembershipOptions {
   version: string;
   /** Sequence of the newest change of access that is applied here. */
   position: () => number;
-  /** While this is false the node says nothing: better dead than holding up all others. */
-  fit?: () => boolean;
   newId: () => string;
   /** Milliseconds in which a node must be heard of. Default 6,000. */
   deadAfter?: number;
@@ -59,7 +61,7 @@ const BLIND_MS = 3000;
 const KEEP_DEAD_MS = 60_000;
 
 export function createMembership(options: MembershipOptions): Membership {
-  const { store, clock, address, version, position, newId, fit = () => true } = options;
+  const { store, clock, address, version, position, newId } = options;
   const { time = createSharedClock({ time: store.time, clock }) } = options;
   const { deadAfter = 6000, onDead = () => {}, onProblem = () => {} } = options;
   const joined: (() => void)[] = [];
@@ -68,6 +70,8 @@ export function createMembership(options: MembershipOptions): Membership {
   let watched = new Map<string, { seenAt: number; since: number }>();
   let lookedAt = Number.NEGATIVE_INFINITY;
   let dead = 0;
+  let living = 1;
+  let fit = () => true;
   let saySoon: (() => void) | null = null;
   let beating: Promise<void> | null = null;
   let looking: Promise<void> | null = null;
@@ -131,6 +135,8 @@ export function createMembership(options: MembershipOptions): Membership {
     }
     watched = still;
     dead = nodes.filter(({ deadAt }) => deadAt !== null).length;
+    // This one lives, whatever the others wrote about it.
+    living = 1 + nodes.filter(({ deadAt, id: other }) => deadAt === null && other !== id).length;
     if (nodes.some(({ deadAt }) => deadAt !== null && deadAt < now() - KEEP_DEAD_MS))
       await store.sweep(now() - KEEP_DEAD_MS);
   }
@@ -139,7 +145,11 @@ export function createMembership(options: MembershipOptions): Membership {
     id: () => id,
     now,
     onJoined: (listener) => void joined.push(listener),
+    sayWhile(condition) {
+      fit = condition;
+    },
     moved() {
+      if (id === null) return;
       saySoon ??= clock.after(SAY_SOON_MS, () => {
         saySoon = null;
         // One that has begun may have read the position before it moved.
@@ -159,10 +169,12 @@ export function createMembership(options: MembershipOptions): Membership {
       beat();
     },
     nodes: () => store.list(),
+    living: () => living,
     anyDead: () => dead > 0,
     async start() {
       await time.read();
       await join();
+      await look();
       stops = [
         clock.every(BEAT_MS, beat),
         clock.every(LOOK_MS, () => {

@@ -4,7 +4,6 @@ import { findRedis, type RedisServer, startRedis } from '@countersign/testkit';
 import { createClient } from '@redis/client';
 import type { HoldScript } from '../../src/access/cluster-holdings.ts';
 import type { Scripts } from '../../src/access/ledger.ts';
-import type { BeatScript } from '../../src/operations/nodes.ts';
 import type { SpendScript } from '../../src/session/replay-cache-redis.ts';
 
 const text = (file: string) => readFileSync(new URL(`../../src/${file}`, import.meta.url), 'utf8');
@@ -15,7 +14,6 @@ const withLife = (file: string, run = 'one') =>
 const BORROW = 'access/borrow.lua';
 const SPEND = 'session/spend.lua';
 const LOOK = 'broker/redis/look.lua';
-const BEAT = withLife('operations/beat.lua');
 const HOLD = withLife('access/hold.lua');
 
 const at = (now: () => number) => String(Math.floor(now()));
@@ -27,7 +25,6 @@ export interface TestRedis {
   /** @param now milliseconds since 1970 as Redis is to see it; @param run of the process */
   scripts(now: () => number, run?: () => string): Scripts;
   spend(now: () => number, run?: () => string): SpendScript;
-  beat(now: () => number): BeatScript;
   hold(now: () => number): HoldScript;
   /** Empties it, and lets it have remembered for a day. */
   begin(): Promise<void>;
@@ -59,10 +56,6 @@ export async function openTestRedis(): Promise<TestRedis> {
       healthy: true,
       spend: (id, args) =>
         client.eval(withLife(SPEND, run()), { keys: ['life', id], arguments: [at(now), ...args] }),
-    }),
-    beat: (now) => ({
-      healthy: true,
-      beat: (args) => client.eval(BEAT, { keys: ['nodes'], arguments: [at(now), ...args] }),
     }),
     hold: (now) => ({
       healthy: true,

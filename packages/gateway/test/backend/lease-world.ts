@@ -145,7 +145,6 @@ export class World {
       address: () => `slot ${slot}`,
       version: 'test',
       position: () => 0,
-      fit: () => node.tracker.fit(),
       newId: () => {
         const id = `n${this.#made++}`;
         this.#slotOf.set(id, slot);
@@ -189,6 +188,7 @@ export class World {
       onGone: () => node.delivery.kick(),
       onProblem,
     });
+    node.membership.sayWhile(node.tracker.fit);
     this.#nodes.set(slot, node);
     const opened = node.tracker.start().then(() => node.membership.start());
     const started = opened.then(

@@ -29,6 +29,7 @@ it('shows what is there at the moment of each scrape', async () => {
     connections: () => connections,
     hub: () => hub,
     draining: () => draining,
+    living: () => 3,
     confirmedAge: () => 0.25,
     clockSkew: () => -1.5,
   });
@@ -48,6 +49,7 @@ it('shows what is there at the moment of each scrape', async () => {
     'access_confirmed_age_seconds 0.25',
     'clock_skew_seconds -1.5',
     'draining 0',
+    'nodes_living 3',
     'outbox_queued_bytes 77',
     'sent_bytes_total 500',
     'sent_frames_total 9',

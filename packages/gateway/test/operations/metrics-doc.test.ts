@@ -25,6 +25,7 @@ function made(): Described[] {
     }),
     outboxes: () => ({ queuedBytes: 0, bytes: 0, frames: 0, overflows: 0 }),
     draining: () => false,
+    living: () => 1,
     changesPosition: () => 0,
     confirmedAge: () => 0,
     clockSkew: () => 0,
