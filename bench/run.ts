@@ -8,6 +8,7 @@
 import { parseArgs } from 'node:util';
 import { broker } from './broker.ts';
 import { client } from './client.ts';
+import { cluster } from './cluster.ts';
 import { fanout } from './fanout.ts';
 import { forward } from './forward.ts';
 import { idle } from './idle.ts';
@@ -29,6 +30,7 @@ const BENCHES = {
   forward,
   client,
   broker,
+  cluster,
   'storm-sim': stormSim,
 } as const;
 
