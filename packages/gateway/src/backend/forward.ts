@@ -94,6 +94,9 @@ const QUERY_NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 const PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~:@!$&'()*+,;=-]+)+\/?$/;
 const QUERY_TEXT = /^[A-Za-z0-9._~:@!$&'()*+,;=/?%[\]-]{0,8192}$/;
 
+/** Classes of statuses by their first digit. */
+const CLASSES = ['0xx', '1xx', '2xx', '3xx', '4xx', '5xx', '6xx', '7xx', '8xx', '9xx'];
+
 interface Sending {
   kind: 'query' | 'event' | 'rest';
   method: string;
@@ -107,7 +110,16 @@ interface Sending {
 export function createForwarder(options: ForwarderOptions): Forwarder {
   const { clock, routes, breaker = { failures: 20, pauseMs: 1000 } } = options;
   const upstreams = new Map<string, Upstream>();
+  /** Found good last: most routes have the same path each time. */
+  let latestPath = '/';
   let closed = false;
+
+  function goodPath(path: string): boolean {
+    if (path === latestPath) return true;
+    if (!PATH.test(path)) return false;
+    latestPath = path;
+    return true;
+  }
 
   function upstream(route: Route | undefined): Upstream {
     const baseUrl = route?.to.url ?? options.baseUrl;
@@ -140,27 +152,31 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     };
   }
 
-  async function observed<T extends { status: number }>(
+  /** Written with callbacks, like all that each call passes through: an async function costs a call more than it does. */
+  function observed<T extends { status: number }>(
     { kind, method, route }: Sending,
     work: (to: Upstream) => Promise<T>,
   ): Promise<T> {
-    if (closed) throw new Refusal('unavailable', 'the forwarder is closed');
+    if (closed) return Promise.reject(new Refusal('unavailable', 'the forwarder is closed'));
     const to = upstream(route);
     const { service } = to;
     const started = clock.monotonic();
-    let outcome = 'unavailable';
-    try {
-      const answer = await (options.tracing === undefined
-        ? work(to)
-        : options.tracing.span({ service, kind, method }, () => work(to)));
-      outcome = `${Math.floor(answer.status / 100)}xx`;
-      return answer;
-    } catch (error) {
-      if (error instanceof Refusal) outcome = error.code;
-      throw error;
-    } finally {
+    const over = (outcome: string) =>
       options.observe?.({ service, kind, outcome, seconds: (clock.monotonic() - started) / 1000 });
-    }
+    const answered =
+      options.tracing === undefined
+        ? work(to)
+        : options.tracing.span({ service, kind, method }, () => work(to));
+    return answered.then(
+      (answer) => {
+        over(CLASSES[Math.floor(answer.status / 100)] ?? 'unavailable');
+        return answer;
+      },
+      (error: unknown) => {
+        over(error instanceof Refusal ? error.code : 'unavailable');
+        throw error;
+      },
+    );
   }
 
   function send(sending: Sending, body: object | null): Promise<Answer> {
@@ -169,11 +185,6 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
         ? to.ask(callOf(sending, 'application/json', null), null)
         : to.ask(callOf(sending, 'application/json', 'application/json'), JSON.stringify(body)),
     );
-  }
-
-  function checkUrl(path: string, query: string): void {
-    if (!PATH.test(path) || !QUERY_TEXT.test(query))
-      throw new Refusal('invalid_request', 'odd characters in the URL');
   }
 
   const own = (route: Route) => ({ method: route.to.method ?? 'POST', path: route.to.path });
@@ -195,13 +206,13 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       throw new Refusal('unavailable', 'the venue answered without "success"');
     },
 
-    async rest({ method, path, query, body, principal, requestId, route }) {
-      checkUrl(path, query);
+    rest({ method, path, query, body, principal, requestId, route }) {
+      if (!goodPath(path) || !QUERY_TEXT.test(query)) return Promise.reject(oddUrl());
       return send({ kind: 'rest', method, path, query, principal, requestId, route }, body);
     },
 
     async stream({ method, path, query, body, contentType, principal, requestId, route }) {
-      checkUrl(path, query);
+      if (!goodPath(path) || !QUERY_TEXT.test(query)) throw oddUrl();
       const sending: Sending = { kind: 'rest', method, path, query, principal, requestId, route };
       const type = body === null ? null : (contentType ?? 'application/octet-stream');
       return observed(sending, (to) => to.stream(callOf(sending, '*/*', type), body));
@@ -213,6 +224,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     },
   };
 }
+
+const oddUrl = (): Refusal => new Refusal('invalid_request', 'odd characters in the URL');
 
 /** @throws Refusal for every answer but a JSON object with a status of success */
 function objectOf({ status, body }: Answer): JsonObject {

@@ -70,7 +70,10 @@ export function createRouteTable(configured: readonly Route[]): RouteTable {
   };
 }
 
-/** The path of `to` with the parameters of the request in it. */
-export function targetPath({ to }: Route, params: Readonly<Record<string, string>>): string {
-  return to.path.replace(/:([A-Za-z0-9_]+)/g, (whole, name: string) => params[name] ?? whole);
+const PARAMETER = /:([A-Za-z0-9_]+)/g;
+
+/** Makes the path of `to` with the parameters of a request in it. */
+export function targetPath({ to }: Route): (params: Readonly<Record<string, string>>) => string {
+  if (to.path.search(PARAMETER) < 0) return () => to.path;
+  return (params) => to.path.replace(PARAMETER, (whole, name: string) => params[name] ?? whole);
 }

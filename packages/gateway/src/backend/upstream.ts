@@ -3,7 +3,14 @@ import { Readable } from 'node:stream';
 import { Refusal } from '@countersign/protocol';
 import type { Clock } from '../operations/clock.ts';
 import { Breaker, type BreakerState } from './breaker.ts';
-import { createVenueConnections, type VenueExchange, type VenueListener } from './venue-connections.ts';
+import { createDeadlines, type Deadlines, type Overdue } from './deadlines.ts';
+import {
+  createVenueConnections,
+  headerOf,
+  type RawHeaders,
+  type VenueExchange,
+  type VenueListener,
+} from './venue-connections.ts';
 
 export interface UpstreamCall {
   method: string;
@@ -66,44 +73,22 @@ export function createUpstream({ baseUrl, clock, breaker, circuit }: UpstreamOpt
   const basePath = base.pathname.replace(/\/+$/, '');
   const connections = createVenueConnections(base.origin, MAX_SOCKETS);
   const guard = new Breaker({ ...breaker, clock, ...(circuit === undefined ? {} : { changed: circuit }) });
-  /** How to stop each call that is under way. */
-  const underWay = new Set<(reason: Refusal) => void>();
+  const deadlines = createDeadlines(clock);
+  const underWay = new Set<Exchange<never>>();
   let closed = false;
 
-  /** One exchange, up to the moment when `listen` says that the caller has what it asked for. */
-  function exchange<T>(
+  /** @returns what the exchange ends with; `exchange` must be a new one */
+  function begin<T>(
+    exchange: Exchange<T>,
     { method, target, headers, timeoutMs }: UpstreamCall,
     body: string | Readable | null,
-    listen: (settle: Settle<T>) => VenueListener,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
-      // A request that undici refuses fails before there is an exchange.
-      let sent: VenueExchange | null = null;
-      const over = () => {
-        cancelTimer();
-        underWay.delete(stop);
-      };
-      const stop = (reason: unknown) => {
-        over();
-        reject(reason);
-        sent?.cancel();
-      };
-      const settle: Settle<T> = {
-        done(answer) {
-          over();
-          resolve(answer);
-        },
-        stop,
-        pause: () => sent?.pause(),
-        resume: () => sent?.resume(),
-        cancel: () => sent?.cancel(),
-      };
-      const cancelTimer = clock.after(timeoutMs, () =>
-        stop(new Refusal('upstream_timeout', 'the venue did not answer in time')),
-      );
-      underWay.add(stop);
+      exchange.over = { resolve, reject, underWay, deadlines, timeoutMs };
+      deadlines.add(timeoutMs, exchange);
+      underWay.add(exchange as Exchange<never>);
       const request = { method, path: `${basePath}${target}`, headers, body };
-      sent = connections.send(request, listen(settle));
+      exchange.sent = connections.send(request, exchange);
     });
   }
 
@@ -120,125 +105,182 @@ export function createUpstream({ baseUrl, clock, breaker, circuit }: UpstreamOpt
     }
   }
 
-  async function guarded<T extends { status: number }>(
-    call: UpstreamCall,
-    attempt: () => Promise<T>,
-  ): Promise<T> {
-    if (closed) throw new Refusal('unavailable', 'the forwarder is closed');
+  function guarded<T extends { status: number }>(call: UpstreamCall, attempt: () => Promise<T>): Promise<T> {
+    if (closed) return Promise.reject(new Refusal('unavailable', 'the forwarder is closed'));
     if (underWay.size >= MAX_UNDER_WAY) {
-      throw new Refusal('unavailable', 'too many calls to the venue are under way');
+      return Promise.reject(new Refusal('unavailable', 'too many calls to the venue are under way'));
     }
     if (!guard.enter()) {
-      throw new Refusal('unavailable', 'the circuit is open', { retryAfter: guard.retryAfter() });
+      const retryAfter = guard.retryAfter();
+      return Promise.reject(new Refusal('unavailable', 'the circuit is open', { retryAfter }));
     }
-    let ok = false;
-    try {
-      const answer = await (call.retries === 0 ? attempt() : repeated(call, attempt));
-      ok = answer.status < 502 || answer.status > 504;
-      return answer;
-    } catch (error) {
-      // What went wrong on the client's side says nothing about the service.
-      ok = error instanceof Refusal && error.code !== 'upstream_timeout' && error.code !== 'unavailable';
-      throw refusalOf(error);
-    } finally {
-      guard.settle(ok);
-    }
+    return (call.retries === 0 ? attempt() : repeated(call, attempt)).then(
+      (answer) => {
+        guard.settle(answer.status < 502 || answer.status > 504);
+        return answer;
+      },
+      (error: unknown) => {
+        // What went wrong on the client's side says nothing about the service.
+        guard.settle(
+          error instanceof Refusal && error.code !== 'upstream_timeout' && error.code !== 'unavailable',
+        );
+        throw refusalOf(error);
+      },
+    );
   }
 
   return {
     service: base.host,
 
-    ask: (call, body) => guarded(call, () => exchange(call, body, readWhole)),
+    ask: (call, body) => guarded(call, () => begin(new WholeAnswer(), call, body)),
 
     stream: (call, body) =>
-      guarded(call, () =>
-        exchange<Streamed>(call, body, (settle) => {
-          body?.on('error', settle.stop);
-          return readPassing(settle, clock, call.timeoutMs);
-        }),
-      ),
+      guarded(call, () => {
+        const exchange = new PassingAnswer(clock, call.timeoutMs);
+        body?.on('error', (error) => exchange.stop(error));
+        return begin(exchange, call, body);
+      }),
 
     close() {
       if (closed) return;
       closed = true;
-      for (const stop of [...underWay]) stop(new Refusal('unavailable', 'the forwarder is closed'));
+      for (const exchange of [...underWay])
+        exchange.stop(new Refusal('unavailable', 'the forwarder is closed'));
+      deadlines.close();
       connections.close();
     },
   };
 }
 
-/** How a listener ends the exchange that it listens to. */
-interface Settle<T> extends VenueExchange {
-  done(answer: T): void;
-  stop(reason: unknown): void;
+/** One exchange, up to the moment when the caller has what it asked for. */
+abstract class Exchange<T> implements VenueListener, Overdue {
+  /** Monotonic milliseconds. */
+  until = 0;
+  /** A request that undici refuses fails before there is one. */
+  sent: VenueExchange | null = null;
+  over: {
+    resolve: (answer: T) => void;
+    reject: (reason: unknown) => void;
+    underWay: Set<Exchange<never>>;
+    deadlines: Deadlines;
+    timeoutMs: number;
+  } | null = null;
+
+  abstract start(status: number, headers: RawHeaders): void;
+  abstract data(chunk: Buffer): void;
+  abstract end(): void;
+
+  fail(error: unknown): void {
+    this.stop(error);
+  }
+
+  overdue(): void {
+    this.stop(new Refusal('upstream_timeout', 'the venue did not answer in time'));
+  }
+
+  done(answer: T): void {
+    this.#leave()?.resolve(answer);
+  }
+
+  stop(reason: unknown): void {
+    this.#leave()?.reject(reason);
+    this.sent?.cancel();
+  }
+
+  #leave() {
+    const { over } = this;
+    if (over === null) return null;
+    this.over = null;
+    over.deadlines.delete(over.timeoutMs, this);
+    over.underWay.delete(this as Exchange<never>);
+    return over;
+  }
 }
 
-function readWhole({ done, stop }: Settle<Answer>): VenueListener {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  let status = 0;
-  return {
-    start(answered) {
-      status = answered;
-    },
-    data(chunk) {
-      size += chunk.length;
-      if (size > MAX_ANSWER) stop(new Refusal('unavailable', 'the answer of the venue is too large'));
-      else chunks.push(chunk);
-    },
-    end() {
-      if (size === 0) return done({ status, body: null, text: '' });
-      const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size);
-      const text = bytes.toString('utf8');
-      let body: unknown;
-      try {
-        body = JSON.parse(text);
-      } catch {
-        return stop(new Refusal('unavailable', 'the answer of the venue is not JSON'));
-      }
-      done({ status, body, text });
-    },
-    fail: stop,
-  };
+class WholeAnswer extends Exchange<Answer> {
+  #status = 0;
+  #size = 0;
+  /** Most answers come in one piece. */
+  #first: Buffer | null = null;
+  #more: Buffer[] | null = null;
+
+  start(status: number): void {
+    this.#status = status;
+  }
+
+  data(chunk: Buffer): void {
+    this.#size += chunk.length;
+    if (this.#size > MAX_ANSWER) {
+      this.stop(new Refusal('unavailable', 'the answer of the venue is too large'));
+    } else if (this.#first === null) this.#first = chunk;
+    else if (this.#more === null) this.#more = [this.#first, chunk];
+    else this.#more.push(chunk);
+  }
+
+  end(): void {
+    const status = this.#status;
+    if (this.#first === null) return this.done({ status, body: null, text: '' });
+    const bytes = this.#more === null ? this.#first : Buffer.concat(this.#more, this.#size);
+    const text = bytes.toString('utf8');
+    let body: unknown;
+    try {
+      body = JSON.parse(text);
+    } catch {
+      return this.stop(new Refusal('unavailable', 'the answer of the venue is not JSON'));
+    }
+    this.done({ status, body, text });
+  }
 }
 
 /** Passes bytes on as fast as they are read. A pause longer than `patienceMs`, on either side, ends it. */
-function readPassing(settle: Settle<Streamed>, clock: Clock, patienceMs: number): VenueListener {
-  let begun = false;
-  let stopWaiting = () => {};
-  const wait = () => {
-    stopWaiting();
-    stopWaiting = clock.after(patienceMs, () =>
-      body.destroy(new Error('a pause in the answer of the venue')),
+class PassingAnswer extends Exchange<Streamed> {
+  readonly #clock: Clock;
+  readonly #patienceMs: number;
+  readonly #body: Readable;
+  #begun = false;
+  #stopWaiting = () => {};
+
+  constructor(clock: Clock, patienceMs: number) {
+    super();
+    this.#clock = clock;
+    this.#patienceMs = patienceMs;
+    this.#body = new Readable({
+      read: () => this.sent?.resume(),
+      destroy: (error, done) => {
+        this.#stopWaiting();
+        this.sent?.cancel();
+        done(error);
+      },
+    });
+  }
+
+  #wait(): void {
+    this.#stopWaiting();
+    this.#stopWaiting = this.#clock.after(this.#patienceMs, () =>
+      this.#body.destroy(new Error('a pause in the answer of the venue')),
     );
-  };
-  const body = new Readable({
-    read: () => settle.resume(),
-    destroy(error, done) {
-      stopWaiting();
-      settle.cancel();
-      done(error);
-    },
-  });
-  return {
-    start(status, { 'content-type': type }) {
-      begun = true;
-      wait();
-      settle.done({ status, contentType: typeof type === 'string' ? type : null, body });
-    },
-    data(chunk) {
-      wait();
-      if (!body.push(chunk)) settle.pause();
-    },
-    end() {
-      stopWaiting();
-      body.push(null);
-    },
-    fail(error) {
-      settle.stop(error);
-      if (begun) body.destroy(error);
-    },
-  };
+  }
+
+  start(status: number, headers: RawHeaders): void {
+    this.#begun = true;
+    this.#wait();
+    this.done({ status, contentType: headerOf(headers, 'content-type'), body: this.#body });
+  }
+
+  data(chunk: Buffer): void {
+    this.#wait();
+    if (!this.#body.push(chunk)) this.sent?.pause();
+  }
+
+  end(): void {
+    this.#stopWaiting();
+    this.#body.push(null);
+  }
+
+  override fail(error: Error): void {
+    this.stop(error);
+    if (this.#begun) this.#body.destroy(error);
+  }
 }
 
 function refusalOf(error: unknown): Refusal {

@@ -16,9 +16,12 @@ export interface VenueRequest {
   body: string | Readable | null;
 }
 
+/** Names and values in turn. */
+export type RawHeaders = readonly Buffer[];
+
 /** What becomes of a request. After `end` or `fail` nothing more is told. */
 export interface VenueListener {
-  start(status: number, headers: Readonly<Record<string, string | string[] | undefined>>): void;
+  start(status: number, headers: RawHeaders): void;
   data(chunk: Buffer): void;
   end(): void;
   fail(error: Error): void;
@@ -36,6 +39,14 @@ export interface VenueConnections {
   send(request: VenueRequest, listener: VenueListener): VenueExchange;
   /** Cancels what is under way and closes every connection. Idempotent. */
   close(): void;
+}
+
+/** @param wanted in lower case. @returns null if it is not there exactly once */
+export function headerOf(headers: RawHeaders, wanted: string): string | null {
+  const places = headers.flatMap((name, n) =>
+    n % 2 === 0 && name.toString('latin1').toLowerCase() === wanted ? [n + 1] : [],
+  );
+  return places.length === 1 ? (headers[places[0]!]?.toString('latin1') ?? null) : null;
 }
 
 interface Lane {
@@ -57,7 +68,9 @@ export function createVenueConnections(origin: string, most: number): VenueConne
     readonly #request: VenueRequest;
     #listener: VenueListener | null;
     #lane: Lane | null = null;
-    #controller: Dispatcher.DispatchController | null = null;
+    #abort: ((error: Error) => void) | null = null;
+    #continue: (() => void) | null = null;
+    #paused = false;
 
     constructor(request: VenueRequest, listener: VenueListener) {
       this.#request = request;
@@ -71,11 +84,13 @@ export function createVenueConnections(origin: string, most: number): VenueConne
     }
 
     pause(): void {
-      this.#controller?.pause();
+      this.#paused = true;
     }
 
     resume(): void {
-      this.#controller?.resume();
+      if (!this.#paused) return;
+      this.#paused = false;
+      this.#continue?.();
     }
 
     cancel(): void {
@@ -84,8 +99,8 @@ export function createVenueConnections(origin: string, most: number): VenueConne
       waiting.delete(this);
       const lane = this.#lane;
       if (lane === null) return;
-      if (this.#controller !== null) {
-        this.#controller.abort(new Error('given up'));
+      if (this.#abort !== null) {
+        this.#abort(new Error('given up'));
         return;
       }
       // Still connecting: undici cannot take the request back, so the client goes, and a new one has its place.
@@ -94,29 +109,31 @@ export function createVenueConnections(origin: string, most: number): VenueConne
       void client.destroy();
     }
 
-    onRequestStart(controller: Dispatcher.DispatchController): void {
-      this.#controller = controller;
+    // undici's own form of a handler. The newer one, which stands around it, makes an object of the headers of every
+    // answer, and nobody here reads more than one of them.
+
+    onConnect(abort: (error?: Error) => void): void {
+      this.#abort = abort;
     }
 
-    onResponseStart(
-      _controller: Dispatcher.DispatchController,
-      status: number,
-      headers: Record<string, string | string[] | undefined>,
-    ): void {
+    onHeaders(status: number, headers: Buffer[], resume: () => void): boolean {
+      this.#continue = resume;
       // 1xx only announces the answer (RFC 9110 section 15.2).
       if (status >= 200) this.#listener?.start(status, headers);
+      return !this.#paused;
     }
 
-    onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    onData(chunk: Buffer): boolean {
       this.#listener?.data(chunk);
+      return !this.#paused;
     }
 
-    onResponseEnd(): void {
+    onComplete(): void {
       const listener = this.#leave();
       listener?.end();
     }
 
-    onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    onError(error: Error): void {
       const listener = this.#leave();
       listener?.fail(error);
     }

@@ -30,7 +30,7 @@ export function observedStore(store: Store, watch: Watch): Store {
 
 /** A method of the store that gives back a promise, timed. */
 function timed(call: Method, operation: string, { clock, metrics, span }: Watch): Method {
-  const histogram = metrics.storeDuration.labels({ operation });
+  const histogram = metrics.storeDuration.labels(operation);
   const asked: Method = (...args) => {
     const started = clock.monotonic();
     const answer = call(...args);
@@ -56,7 +56,7 @@ export function observedBroker(broker: Broker, { clock, metrics, span }: Watch):
   function asked<T>(operation: string, work: () => T): T {
     const started = clock.monotonic();
     const done = () => {
-      metrics.brokerDuration.observe({ operation }, (clock.monotonic() - started) / 1000);
+      metrics.brokerDuration.labels(operation).observe((clock.monotonic() - started) / 1000);
     };
     const failed = (error: unknown): never => {
       metrics.brokerErrors.inc({ operation });

@@ -39,7 +39,7 @@ export function openVenue({ config, clock, log, metrics, identity, tracing }: Co
       log.warn({ event: 'venue.circuit', service, state }, 'circuit');
     },
     observe: ({ service, kind, outcome, seconds }) =>
-      metrics.venueDuration.observe({ service, kind, outcome }, seconds),
+      metrics.venueDuration.labels(service, kind, outcome).observe(seconds),
   });
   return { routes, forwarder };
 }

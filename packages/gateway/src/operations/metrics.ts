@@ -4,7 +4,8 @@
  * small closed sets: never a user, a token, an address or a URL. docs/operations/metrics.md says what each one is for.
  */
 import { CLOSE, ERRORS, type ErrorCode } from '@countersign/protocol';
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Histogram } from './histogram.ts';
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -24,8 +25,8 @@ export function createMetrics({ defaults = true }: { defaults?: boolean } = {}) 
     short: string,
     help: string,
     labelNames: readonly L[] = [],
-    buckets: readonly number[] = FAST,
-  ) => new Histogram({ name: PREFIX + short, help, labelNames, registers, buckets: [...buckets] });
+    bounds: readonly number[] = FAST,
+  ) => new Histogram<L>(registry, { name: PREFIX + short, help, labelNames, bounds });
 
   if (defaults) collectDefaultMetrics({ register: registry, prefix: PREFIX });
 
@@ -135,7 +136,7 @@ export function httpObserver(metrics: Metrics, door: string) {
     status: number;
     seconds: number;
   }) => {
-    metrics.httpDuration.observe({ door, method, route, status: String(status) }, seconds);
+    metrics.httpDuration.labels(door, method, route, String(status)).observe(seconds);
     const outcome = status < 300 ? 'ok' : status === 429 ? 'limited' : status < 500 ? 'refused' : 'failed';
     if (route.endsWith('/user/login/verify')) metrics.logins.inc({ outcome });
     else if (route.endsWith('/user/login/refresh')) metrics.refreshes.inc({ outcome });

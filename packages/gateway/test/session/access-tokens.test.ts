@@ -229,6 +229,18 @@ describe('a verified access token', () => {
       for (const { sid, token } of issued) expect(tokens.verifyAccess(token).sid).toBe(sid);
   });
 
+  it('is no other text that ends with its signature', async () => {
+    const [ours, others] = ['sid-1', 'sid-2'].map(
+      (sid) => tokens.issueAccess(user, { ...session, sid }).token,
+    );
+    tokens.verifyAccess(ours!);
+    const [header = '', , signature = ''] = ours!.split('.');
+    const [, payload = ''] = others!.split('.');
+    for (const text of [`${header}.${payload}.${signature}`, `${others!.slice(0, -24)}${ours!.slice(-24)}`])
+      expect(await refusedAs(() => tokens.verifyAccess(text))).toBe('unauthorized');
+    expect(tokens.verifyAccess(ours!).sid).toBe('sid-1');
+  });
+
   it('is forgotten when more are seen than are remembered', () => {
     const first = tokens.issueAccess(user, session).token;
     const claims = tokens.verifyAccess(first);

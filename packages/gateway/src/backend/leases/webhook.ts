@@ -10,7 +10,7 @@ import { signEs256 } from '@countersign/tokens/node';
 import { type Clock, seconds } from '../../operations/clock.ts';
 import type { SigningKeys } from '../../session/signing-keys.ts';
 import type { Lease } from '../../store/leases.ts';
-import { createVenueConnections } from '../venue-connections.ts';
+import { createVenueConnections, headerOf } from '../venue-connections.ts';
 
 /** Audience and `typ` of the tokens: no door of ours takes one, and nobody takes one for another kind (RFC 8725 section 3.11). */
 export const WEBHOOK_AUDIENCE = 'webhook';
@@ -103,11 +103,11 @@ export function createWebhook({
         const exchange = connections.send(
           { method: 'POST', path, headers, body },
           {
-            start(status, { 'retry-after': after }) {
+            start(status, headers) {
               answer = {
                 taken: status >= 200 && status < 300,
                 outcome: String(status),
-                retryAfter: waitOf(after, clock),
+                retryAfter: waitOf(headerOf(headers, 'retry-after'), clock),
               };
             },
             data(chunk) {
@@ -129,8 +129,8 @@ export function createWebhook({
 }
 
 /** Seconds or a date. */
-function waitOf(header: string | string[] | undefined, clock: Clock): number | null {
-  if (typeof header !== 'string') return null;
+function waitOf(header: string | null, clock: Clock): number | null {
+  if (header === null) return null;
   if (/^\d{1,9}$/.test(header)) return Number(header) * 1000;
   const date = Date.parse(header);
   return Number.isNaN(date) ? null : Math.max(0, date - clock.now());

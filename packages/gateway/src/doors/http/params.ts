@@ -6,14 +6,15 @@
 import { Refusal } from '@countersign/protocol';
 import type { FastifyRequest } from 'fastify';
 
-/** Parameters by name, without a prototype. Values of a form or query are strings, or arrays where a name repeats. */
+/** Parameters by name. Values of a form or query are strings, or arrays where a name repeats. */
 export type Params = Record<string, unknown>;
 
 const MAX_PAIRS = 256;
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
- * Reads a body: nothing, a JSON object, or a urlencoded form.
+ * Reads a body: nothing, a JSON object, or a urlencoded form. What is read has the prototype that JSON gives it, because
+ * most of it only passes through; {@link bodyOf} and {@link paramsOf} give parameters without one.
  *
  * @throws Refusal `invalid_request` for bytes that are not UTF-8, broken JSON, JSON that is no object, or broken escapes
  */
@@ -38,7 +39,7 @@ export function parseBody(bytes: Uint8Array): Params {
       message: 'The body must be a JSON object.',
     });
   }
-  return Object.assign(Object.create(null), value);
+  return value as Params;
 }
 
 /**
@@ -84,7 +85,8 @@ export function queryText(url: string): string {
 export const queryOf = (request: FastifyRequest): Params => parseUrlEncoded(queryText(request.raw.url ?? ''));
 
 /** Parameters of the body; a request without one has none. */
-export const bodyOf = (request: FastifyRequest): Params => (request.body as Params | undefined) ?? {};
+export const bodyOf = (request: FastifyRequest): Params =>
+  Object.assign(Object.create(null), request.body as Params | undefined);
 
 /** Parameters of query and body together; where both name one, the body's counts. */
 export function paramsOf(request: FastifyRequest): Params {

@@ -3,6 +3,7 @@ import { PassThrough, type Readable } from 'node:stream';
 import { Refusal } from '@countersign/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type RestRoute, type Route, targetPath } from '../../backend/routes.ts';
+import type { Streamed } from '../../backend/upstream.ts';
 import type { ChargeRequest } from './charge.ts';
 import { createGuard, type Identify } from './guard.ts';
 import { queryText } from './params.ts';
@@ -39,49 +40,65 @@ export function useVenueRoutes(
           url: path,
           bodyLimit: route.bodyLimit ?? services.bodyLimit,
           ...(route.public ? {} : { onRequest: guard }),
-          handler: (request, reply) => call(request, reply, route, services),
+          handler: createHandler(route, services),
         });
       }
     });
   }
 }
 
-async function call(
-  request: FastifyRequest,
-  reply: FastifyReply,
+/** Written with callbacks: the promises of async functions, one in another, cost a call more than all that is decided here. */
+function createHandler(
   route: Route,
   { charge, venue, bodyLimit, answer }: VenueRouteServices,
-): Promise<FastifyReply> {
-  if (!route.public) reply.header('cache-control', 'no-store');
-  await charge(request, route.public ? 'public' : 'private', route);
-  if (!route.public) require(request, route.permission);
-  if (venue === null) throw new Refusal('unavailable', 'no venue is configured', { retryAfter: 30 });
-  const where = {
-    method: route.to.method ?? request.method,
-    path: targetPath(route, request.params as Record<string, string>),
-    query: queryText(request.raw.url ?? '/'),
-    principal: request.authentication?.principal ?? null,
-    requestId: request.id,
-    route,
+): (request: FastifyRequest, reply: FastifyReply) => void {
+  const path = targetPath(route);
+
+  function ask(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    if (!route.public) require(request, route.permission);
+    if (venue === null) throw new Refusal('unavailable', 'no venue is configured', { retryAfter: 30 });
+    const where = {
+      method: route.to.method ?? request.method,
+      path: path(request.params as Record<string, string>),
+      query: queryText(request.raw.url ?? '/'),
+      body: null as Record<string, unknown> | null,
+      principal: request.authentication?.principal ?? null,
+      requestId: request.id,
+      route,
+    };
+    if (!route.stream) {
+      if (request.body !== undefined) where.body = request.body as Record<string, unknown>;
+      // A reply is a promise of its own end, so it is not given back: nobody here waits for that.
+      return venue.rest(where).then((answered) => void answer(reply, answered));
+    }
+    const sent = request.body === undefined ? null : (request.body as Readable);
+    const body = sent === null ? null : bounded(sent, route.bodyLimit ?? bodyLimit);
+    return venue
+      .stream({ ...where, body, contentType: contentTypeOf(request) })
+      .then((streamed) => passStream(reply, streamed));
+  }
+
+  return (request, reply) => {
+    if (!route.public) reply.header('cache-control', 'no-store');
+    const failed = (error: unknown) => void reply.send(asError(error));
+    const charging = charge(request, route.public ? 'public' : 'private', route);
+    if (charging instanceof Promise) charging.then(() => ask(request, reply)).catch(failed);
+    else ask(request, reply).catch(failed);
   };
-  if (!route.stream) {
-    const body = request.body === undefined ? null : (request.body as Record<string, unknown>);
-    return answer(reply, await venue.rest({ ...where, body }));
+}
+
+/** What is no error would be sent as an answer. */
+const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error('thrown value'));
+
+function passStream(reply: FastifyReply, { status, contentType, body }: Streamed): void {
+  if (status === 401 || status >= 500) {
+    body.destroy();
+    throw new Refusal('unavailable', `the venue answered ${status}`);
   }
-  const sent = request.body === undefined ? null : (request.body as Readable);
-  const streamed = await venue.stream({
-    ...where,
-    body: sent === null ? null : bounded(sent, route.bodyLimit ?? bodyLimit),
-    contentType: contentTypeOf(request),
-  });
-  if (streamed.status === 401 || streamed.status >= 500) {
-    streamed.body.destroy();
-    throw new Refusal('unavailable', `the venue answered ${streamed.status}`);
-  }
-  return reply
-    .code(streamed.status)
-    .header('content-type', streamed.contentType ?? 'application/octet-stream')
-    .send(streamed.body);
+  void reply
+    .code(status)
+    .header('content-type', contentType ?? 'application/octet-stream')
+    .send(body);
 }
 
 /** As it was sent: the listener hides it from the framework. */
