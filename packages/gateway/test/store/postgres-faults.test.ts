@@ -213,6 +213,18 @@ describe.skipIf(bin === null)('the store on a failing PostgreSQL server [needs p
     await small.close();
   });
 
+  it('counts all that wait, for a connection or for others of their kind', async () => {
+    const small = await openPostgresStore({ url: server.url(database), poolSize: 2 });
+    const other = await holding('sessions');
+    const reads = Array.from({ length: 5 }, () => settled(small.sessions.find('s')));
+    const writes = Array.from({ length: 4 }, (_, i) => settled(small.sessions.revoke(`${i}`, 1, 'test')));
+    expect(small.pool()?.waiting).toBeGreaterThanOrEqual(3 + 3);
+    await other.release();
+    await Promise.all([...reads, ...writes]);
+    expect(small.pool()).toMatchObject({ taken: 0, waiting: 0 });
+    await small.close();
+  });
+
   it('does not let many calls for one thing use up the connections', async () => {
     await openSession(store, 's');
     const sql = postgres(server.url(database), { max: 1 });

@@ -64,7 +64,9 @@ export class PostgresEngine implements Engine {
   }
 
   pool(): ReturnType<Pool['usage']> {
-    return this.#pool.usage();
+    const usage = this.#pool.usage();
+    // Those too that wait for others of their lane, which wait for a connection or use it.
+    return { ...usage, waiting: usage.waiting + this.#lanes.waiting };
   }
 
   // Not FOR UPDATE: rows that only refer to these, such as a session to its user, need not wait.

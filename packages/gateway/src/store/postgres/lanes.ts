@@ -23,6 +23,13 @@ export class Lanes<Item> {
     this.#run = run;
   }
 
+  /** Items that no group has been made of yet. */
+  get waiting(): number {
+    let waiting = 0;
+    for (const lane of this.#lanes.values()) waiting += lane.length;
+    return waiting;
+  }
+
   add(name: string, shared: boolean, item: Item): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const waiting = { item, shared, resolve, reject };
