@@ -21,6 +21,7 @@ import { d05 } from './d05-redis-unreachable.ts';
 import { d06 } from './d06-redis-forgets.ts';
 import { d07 } from './d07-signals-lost.ts';
 import { d08 } from './d08-revocation.ts';
+import { d09 } from './d09-database-slow.ts';
 import { d12 } from './d12-clock-jumps.ts';
 import { d13 } from './d13-rolling-restart.ts';
 import { d14 } from './d14-reconnect-storm.ts';
@@ -40,6 +41,7 @@ const DRILLS = {
   d06,
   d07,
   d08,
+  d09,
   d12,
   d13,
   d14,
