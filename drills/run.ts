@@ -5,7 +5,7 @@
  * npm run drills -- d01          one
  *   --rounds N   how often to inject the fault in d01 (default 20)
  *   --seed N     repeat a run
- *   --long       the long form of d03 and d05: ten kills, a minute of each fault
+ *   --long       the long form of those that have one (d02, d03, d05, d12, d29)
  *   --nodes N    gateways in the drills that can have several (default 2 where PostgreSQL and Redis are installed, else 1)
  *
  * Exit code 0 if every promise held.
