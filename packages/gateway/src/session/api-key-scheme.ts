@@ -92,6 +92,8 @@ export function createApiKeyScheme({
   const foreign = new Map<string, true>();
   /** The one seen last, with the dot behind it: nearly all tokens have it. */
   let latestForeign = '.';
+  /** Taken apart to see whose it is, and next in turn to be checked: once is enough. */
+  let apart: { token: string; parsed: ParsedJwt } | null = null;
   const decoys = {
     ES256: generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey,
     EdDSA: generateKeyPairSync('ed25519').publicKey,
@@ -149,10 +151,14 @@ export function createApiKeyScheme({
     return allows(address) ? null : "the address is not on the key's allow list";
   }
 
-  async function principalOf(loaded: LoadedKey): Promise<Principal | null> {
+  function principalOf(loaded: LoadedKey): MaybePromise<Principal | null> {
+    const { userId, keyId } = loaded.record;
+    const found = directory.principal(userId, { kind: 'api-key', keyId });
+    return found instanceof Promise ? found.then((owner) => derive(loaded, owner)) : derive(loaded, found);
+  }
+
+  function derive(loaded: LoadedKey, owner: Principal | null): Principal | null {
     const { record, derived } = loaded;
-    const found = directory.principal(record.userId, { kind: 'api-key', keyId: record.keyId });
-    const owner = found instanceof Promise ? await found : found;
     if (owner === null) return null;
     if (derived?.owner === owner) return derived.principal;
     const granted = new Set(record.scopes.flatMap((scope) => SCOPES[scope]));
@@ -163,21 +169,25 @@ export function createApiKeyScheme({
     return principal;
   }
 
-  async function checkReplay(
-    parsed: ParsedJwt,
-    { record }: LoadedKey,
-    context: BearerContext,
-  ): Promise<void> {
+  /** @throws Refusal, at once or by the promise */
+  function checkReplay(parsed: ParsedJwt, { record }: LoadedKey, context: BearerContext): MaybePromise<void> {
     const { exp, nbf, iat } = parsed.claims as { exp: number; nbf?: number; iat?: number };
     const until = (exp + config.leeway + 1) * 1000;
     const id = replayId(parsed);
     if (record.replay === 'reuse') {
-      if (!(await replay.bind(id, context.source, until)))
-        throw refusal('the token was shown from another address, or spent, before');
-      return;
+      const bound = replay.bind(id, context.source, until);
+      return bound instanceof Promise ? bound.then(requireBound) : requireBound(bound);
     }
-    // R22: what the cache cannot remember it may not let pass.
-    const spending = await replay.spend(id, { since: (nbf ?? iat ?? 0) * 1000, until });
+    const spending = replay.spend(id, { since: (nbf ?? iat ?? 0) * 1000, until });
+    return spending instanceof Promise ? spending.then(requireSpent) : requireSpent(spending);
+  }
+
+  function requireBound(bound: boolean): void {
+    if (!bound) throw refusal('the token was shown from another address, or spent, before');
+  }
+
+  /** R22: what the cache cannot remember it may not let pass. */
+  function requireSpent(spending: Spending): void {
     if (spending === 'unavailable') {
       // The key may be good, so the answer is to try again, with a new token: nobody knows what became of this one.
       throw new Refusal('unavailable', `api key: ${UNSPENT.unavailable}`, { retryAfter: 1 });
@@ -185,12 +195,25 @@ export function createApiKeyScheme({
     if (spending !== 'spent') throw refusal(UNSPENT[spending]);
   }
 
-  async function verify(token: string, context: BearerContext): Promise<LoadedKey> {
-    // The C++ sample's nonce is raw bytes: its header is not UTF-8 and must be read all the same.
-    const parsed = parseCompact(token, { lenientHeaderText: true });
-    const name = readKid(parsed);
-    const found = find(name, context.source);
-    const loaded = found instanceof Promise ? await found : found;
+  function takeApart(token: string): ParsedJwt {
+    const ready = apart;
+    apart = null;
+    return ready !== null && ready.token === token ? ready.parsed : parseCompact(token, LENIENT);
+  }
+
+  function verify(token: string, context: BearerContext): MaybePromise<Authentication> {
+    const parsed = takeApart(token);
+    const found = find(readKid(parsed), context.source);
+    return found instanceof Promise
+      ? found.then((loaded) => verifyBy(loaded, parsed, context))
+      : verifyBy(found, parsed, context);
+  }
+
+  function verifyBy(
+    loaded: LoadedKey | null,
+    parsed: ParsedJwt,
+    context: BearerContext,
+  ): MaybePromise<Authentication> {
     if (loaded === null) {
       failures.fail(guesser(context.source));
       verifyDecoy(parsed);
@@ -219,8 +242,15 @@ export function createApiKeyScheme({
     } else checkApiKeyClaims(parsed, { ...rules, kind: 'websocket' });
     const problem = usable(loaded, context.address);
     if (problem !== null) throw refusal(problem);
-    await checkReplay(parsed, loaded, context);
-    return loaded;
+    const replayed = checkReplay(parsed, loaded, context);
+    return replayed instanceof Promise
+      ? replayed.then(() => authenticationOf(loaded))
+      : authenticationOf(loaded);
+  }
+
+  function authenticationOf(loaded: LoadedKey): MaybePromise<Authentication> {
+    const principal = principalOf(loaded);
+    return principal instanceof Promise ? principal.then(authentication) : authentication(principal);
   }
 
   /**
@@ -241,7 +271,17 @@ export function createApiKeyScheme({
       const header = headerOf(token);
       if (header === null) return false;
       if (!foreign.has(header)) {
-        if (kidIn(header)?.includes('/') === true) return true;
+        try {
+          const parsed = parseCompact(token, LENIENT);
+          if (readKid(parsed).includes('/')) {
+            apart = { token, parsed };
+            return true;
+          }
+        } catch (error) {
+          if (!(error instanceof TokenError)) throw error;
+          // What nobody can read is refused by whoever its name speaks for.
+          if (kidIn(header)?.includes('/') === true) return true;
+        }
         foreign.set(header, true);
         trim(foreign, MAX_FOREIGN);
       }
@@ -249,21 +289,14 @@ export function createApiKeyScheme({
       return false;
     },
 
-    async authenticate(token, context): Promise<Authentication> {
+    authenticate(token, context) {
       if (!changes.fresh())
         throw new Refusal('unavailable', 'revocations cannot be confirmed', { retryAfter: 1 });
       try {
-        const loaded = await verify(token, context);
-        const principal = await principalOf(loaded);
-        if (principal === null) throw refusal('the owner has no access');
-        // The proof counts for the message it came in; what it opened lasts until the key itself ends (C5).
-        return { principal, expiresAt: null };
+        const verified = verify(token, context);
+        return verified instanceof Promise ? verified.catch(refuse) : verified;
       } catch (error) {
-        if (error instanceof Refusal) throw error;
-        if (error instanceof TokenError) throw refusal(`${error.code}: ${error.message}`);
-        // R11: a look-up that fails refuses. The key may be good, so the answer is to try again.
-        const name = error instanceof Error ? error.name : 'failure';
-        throw new Refusal('unavailable', `the key could not be looked up: ${name}`, { retryAfter: 1 });
+        return refuse(error);
       }
     },
 
@@ -271,11 +304,28 @@ export function createApiKeyScheme({
       const record = await store.apiKeys.findById(keyId);
       if (record === null) return null;
       const loaded = loadedFrom(record);
-      return usable(loaded, address) === null ? principalOf(loaded) : null;
+      return usable(loaded, address) === null ? await principalOf(loaded) : null;
     },
 
     registered: (name) => void unknown.delete(name),
   };
+}
+
+/** The C++ sample's nonce is raw bytes: its header is not UTF-8 and must be read all the same. */
+const LENIENT = { lenientHeaderText: true };
+
+function authentication(principal: Principal | null): Authentication {
+  if (principal === null) throw refusal('the owner has no access');
+  // The proof counts for the message it came in; what it opened lasts until the key itself ends (C5).
+  return { principal, expiresAt: null };
+}
+
+function refuse(error: unknown): never {
+  if (error instanceof Refusal) throw error;
+  if (error instanceof TokenError) throw refusal(`${error.code}: ${error.message}`);
+  // R11: a look-up that fails refuses. The key may be good, so the answer is to try again.
+  const name = error instanceof Error ? error.name : 'failure';
+  throw new Refusal('unavailable', `the key could not be looked up: ${name}`, { retryAfter: 1 });
 }
 
 const loadedFrom = (record: ApiKey): LoadedKey => ({
