@@ -31,7 +31,7 @@ export function createConnectionServices(core: Core, { routes, forwarder }: Venu
       return tracing.span(`command ${command.kind}`, about, work, { kind: 'server', root: true });
     },
     hub,
-    clock,
+    clock: core.proofClock,
     dialects,
     limits: {
       messagesPerSecond,
@@ -96,12 +96,11 @@ export function createConnectionServices(core: Core, { routes, forwarder }: Venu
         'refused',
       );
     },
-    fault: core.fault,
     commandRefused: refusalLog(core),
+    fault: core.fault,
   };
 }
 
-/** Counts without looking labels up each time: what there is to count is a short list. */
 /** What says something about a peer; a slip of the pen, and what is reported as a fault, does not. */
 const TELLING: ReadonlySet<ErrorCode> = new Set([
   'forbidden',
@@ -131,6 +130,7 @@ function refusalLog({ clock, log }: Core): ConnectionServices['commandRefused'] 
   };
 }
 
+/** Counts without looking labels up each time: what there is to count is a short list. */
 function commandCounter({ commands }: Metrics): (dialect: string, command: string) => void {
   const children = new Map<string, { inc(): void }>();
   return (dialect, command) => {

@@ -14,6 +14,7 @@ import type { Config } from '../operations/config.ts';
 import type { Logger } from '../operations/log.ts';
 import { createMetrics } from '../operations/metrics.ts';
 import { createSharedClock, MOST_SKEW_MS } from '../operations/shared-clock.ts';
+import { createSteadyClock } from '../operations/steady-clock.ts';
 import { createSweeper } from '../operations/sweeper.ts';
 import { openTracing } from '../operations/tracing.ts';
 import { createApiKeyScheme } from '../session/api-key-scheme.ts';
@@ -55,11 +56,13 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
   const watch = { clock, metrics, span: tracing?.span ?? null };
   const store = observedStore(await openStore({ ...config.store, dataDir }, clock), watch);
 
+  const proofClock = createSteadyClock(clock);
   let agreed = true;
   const time = createSharedClock({ time: store.nodes.time, clock, onReading: noteSkew });
   await time.read();
 
   function noteSkew(): void {
+    if (time.agrees()) proofClock.confirm();
     if (time.agrees() === agreed) return;
     agreed = !agreed;
     const ms = Math.round(time.skew() ?? 0);
@@ -128,7 +131,7 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
   const opened = await createIdentity({
     store,
     broker,
-    clock,
+    clock: proofClock,
     config,
     kek,
     random: randomBytes,
@@ -148,7 +151,7 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
         ...common,
         store,
         usage,
-        clock,
+        clock: proofClock,
         failures: createFailureLimiter({ clock }),
       }),
     }),
@@ -226,6 +229,8 @@ export async function openCore({ config, clock, log }: { config: Config; clock: 
   return {
     config,
     clock,
+    /** By which sessions and their tokens begin and end. */
+    proofClock,
     log,
     fault,
     adminToken,

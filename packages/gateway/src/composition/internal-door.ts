@@ -93,7 +93,7 @@ export function createOperatorsDoor(
     },
     explanations: createExplanations({
       store,
-      clock,
+      clock: core.proofClock,
       limits,
       vocabulary: {
         channels,

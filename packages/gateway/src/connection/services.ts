@@ -32,6 +32,7 @@ export interface Proof extends Authentication {
 
 export interface ConnectionServices {
   readonly hub: Hub;
+  /** By which proofs end: not set back (`createSteadyClock`). */
   readonly clock: Clock;
   /** The first one answers a peer whose dialect is not known yet. */
   readonly dialects: readonly [Dialect, ...Dialect[]];

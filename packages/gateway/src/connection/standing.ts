@@ -3,9 +3,7 @@ import type { Clock } from '../operations/clock.ts';
 import type { Authentication, Principal } from '../session/principal.ts';
 
 export class Standing {
-  readonly #clock: Pick<Clock, 'now' | 'monotonic'>;
-  /** Both clocks when the last proof was taken into effect. */
-  #adopted = { wall: 0, monotonic: 0 };
+  readonly #clock: Pick<Clock, 'now'>;
   #proof: Authentication | null = null;
   /** Kept after the proof expired and after a logout: the subject of a connection never changes (R51). */
   #subject: number | null = null;
@@ -15,7 +13,7 @@ export class Standing {
   #told = false;
   #suspended = false;
 
-  constructor(clock: Pick<Clock, 'now' | 'monotonic'>) {
+  constructor(clock: Pick<Clock, 'now'>) {
     this.#clock = clock;
   }
 
@@ -66,7 +64,6 @@ export class Standing {
     this.#perRequest = perRequest && (this.#proof === null || this.#perRequest);
     this.#proof = known === null ? proof : { ...proof, expiresAt: known.expiresAt };
     this.#subject = proof.principal.userId;
-    this.#adopted = { wall: this.#clock.now(), monotonic: this.#clock.monotonic() };
     this.#lapsed = false;
     this.#told = false;
   }
@@ -105,9 +102,7 @@ export class Standing {
    */
   due(leeway: number): 'over' | 'lapsed' | 'expired' | null {
     if (this.#proof === null) return null;
-    // A wall clock that is set back does not lengthen a proof (R19).
-    const reckoned = this.#adopted.wall + this.#clock.monotonic() - this.#adopted.monotonic;
-    const now = Math.max(this.#clock.now(), reckoned);
+    const now = this.#clock.now();
     const { expiresAt, principal } = this.#proof;
     const { endsAt } = principal;
     if (endsAt != null && now >= endsAt) return 'over';

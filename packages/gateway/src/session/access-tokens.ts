@@ -97,15 +97,15 @@ interface CacheEntry {
   token: string;
   kid: string;
   claims: AccessClaims;
-  /** Wall-clock and monotonic milliseconds of the end, leeway included. */
+  /** Wall-clock milliseconds of the end, leeway included. */
   until: number;
-  untilMonotonic: number;
 }
 
 /**
+ * @param clock not set back (`createSteadyClock`)
  * @param random for the ids of access tokens
- * @param maxCached verified access tokens remembered; the one verified longest ago is dropped first. A token that has
- *   been dead for another life of an access token is forgotten as others come
+ * @param maxCached verified access tokens remembered; the one verified longest ago is dropped first. Dead ones are
+ *   forgotten as others come
  */
 export function createAccessTokens({
   signingKeys,
@@ -169,11 +169,10 @@ export function createAccessTokens({
 
   /** Two looks for each token that comes: the dead go faster than the living come, and no turn is long. */
   function makeRoom(): void {
-    // Not at once: while a dead token is known, a wall clock that is set back does not revive it (R19).
-    const buried = clock.monotonic() - accessTtl * 1000;
+    const now = clock.now();
     let looks = 2;
-    for (const [tail, { untilMonotonic }] of cache) {
-      if (looks-- === 0 || (cache.size <= maxCached && untilMonotonic > buried)) return;
+    for (const [tail, { until }] of cache) {
+      if (looks-- === 0 || (cache.size <= maxCached && until > now)) return;
       cache.delete(tail);
     }
   }
@@ -186,9 +185,7 @@ export function createAccessTokens({
     const hit = cache.get(tail);
     if (hit !== undefined && hit.token === token) {
       if (signingKeys.verifier(hit.kid) === null) throw new Refusal('unauthorized', UNKNOWN_KEY);
-      // Monotonic time too: a wall clock that is set back must not bring a dead token to life (R19).
-      if (clock.now() >= hit.until || clock.monotonic() >= hit.untilMonotonic)
-        throw new Refusal('token_expired', 'token has expired');
+      if (clock.now() >= hit.until) throw new Refusal('token_expired', 'token has expired');
       return hit.claims;
     }
     try {
@@ -201,10 +198,9 @@ export function createAccessTokens({
       });
       const claims = Object.freeze(readClaims(parsed.claims));
       const until = (claims.expiresAt + leeway) * 1000;
-      const untilMonotonic = clock.monotonic() + until - clock.now();
       // A copy: the text may be a part of a longer one, which would be kept with it.
       const text = Buffer.from(token, 'latin1').toString('latin1');
-      cache.set(text.slice(-TAIL), { token: text, kid, claims, until, untilMonotonic });
+      cache.set(text.slice(-TAIL), { token: text, kid, claims, until });
       makeRoom();
       return claims;
     } catch (error) {

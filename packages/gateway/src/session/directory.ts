@@ -22,6 +22,12 @@ const ACTIVE = 1;
 /** A load that changes keep overtaking is answered from its last read, which is still newer than the request. */
 const MAX_LOADS = 3;
 
+interface Entry {
+  principal: Principal;
+  /** Wall-clock milliseconds from which nobody can stand on it any more. Infinity where its own service decides. */
+  endsAt: number;
+}
+
 interface Load {
   userId: number;
   /** Set by a change that arrived while the store was being read: the result may be from before it. */
@@ -29,7 +35,10 @@ interface Load {
   promise: Promise<Principal | null>;
 }
 
-/** @param maxEntries principals kept in memory; the one loaded longest ago is dropped first */
+/**
+ * @param maxEntries principals kept in memory; the one loaded longest ago is dropped first. Those of sessions that are
+ *   over are dropped as others come
+ */
 export function createDirectory({
   store,
   changes,
@@ -42,19 +51,22 @@ export function createDirectory({
   now: () => number;
   maxEntries?: number;
 }): Directory {
-  const cache = new Map<string, Principal>();
+  const cache = new Map<string, Entry>();
+  /** Goes round and round: a map's own iterator bears with what comes and goes. */
+  let hand = cache.entries();
   const keysOfUser = new Map<number, Set<string>>();
   const loads = new Map<string, Load>();
 
   function forget(key: string): void {
     const load = loads.get(key);
     if (load !== undefined) load.overtaken = true;
-    const principal = cache.get(key);
-    if (principal === undefined) return;
+    const entry = cache.get(key);
+    if (entry === undefined) return;
     cache.delete(key);
-    const keys = keysOfUser.get(principal.userId);
+    const { userId } = entry.principal;
+    const keys = keysOfUser.get(userId);
     keys?.delete(key);
-    if (keys?.size === 0) keysOfUser.delete(principal.userId);
+    if (keys?.size === 0) keysOfUser.delete(userId);
   }
 
   function forgetUser(userId: number): void {
@@ -62,15 +74,30 @@ export function createDirectory({
     for (const load of loads.values()) if (load.userId === userId) load.overtaken = true;
   }
 
-  function remember(key: string, principal: Principal): void {
+  function remember(key: string, entry: Entry): void {
     forget(key);
-    cache.set(key, principal);
-    const keys = keysOfUser.get(principal.userId);
-    if (keys === undefined) keysOfUser.set(principal.userId, new Set([key]));
+    cache.set(key, entry);
+    const { userId } = entry.principal;
+    const keys = keysOfUser.get(userId);
+    if (keys === undefined) keysOfUser.set(userId, new Set([key]));
     else keys.add(key);
+    dropOver();
     if (cache.size <= maxEntries) return;
     const oldest = cache.keys().next();
     if (!oldest.done) forget(oldest.value);
+  }
+
+  /** Two looks for each that comes: one round takes half as many as there are, and no turn is long. */
+  function dropOver(): void {
+    for (let looks = 2; looks > 0; looks -= 1) {
+      const next = hand.next();
+      if (next.done) {
+        hand = cache.entries();
+        return;
+      }
+      const [key, { endsAt }] = next.value;
+      if (endsAt <= now()) forget(key);
+    }
   }
 
   changes.onChange((change) => {
@@ -91,27 +118,28 @@ export function createDirectory({
     }
   });
 
-  async function read(userId: number, credential: Credential): Promise<Principal | null> {
+  async function read(userId: number, credential: Credential): Promise<Entry | null> {
     const [user, session] = await Promise.all([
       store.users.find(userId),
       credential.kind === 'session' ? store.sessions.find(credential.sid) : null,
     ]);
     if (user === null || user.status !== ACTIVE) return null;
-    if (credential.kind !== 'session') return principalOf(user, credential);
+    const principal = principalOf(user, credential);
+    if (credential.kind !== 'session') return { principal, endsAt: Number.POSITIVE_INFINITY };
     if (session === null || session.userId !== userId) return null;
     if (session.revokedAt !== null || session.expiresAt <= now()) return null;
-    return principalOf(user, credential);
+    return { principal, endsAt: session.expiresAt };
   }
 
   async function load(key: string, entry: Load, credential: Credential): Promise<Principal | null> {
     try {
       for (let attempt = 1; ; attempt += 1) {
         entry.overtaken = false;
-        const principal = await read(entry.userId, credential);
+        const found = await read(entry.userId, credential);
         if (entry.overtaken && attempt < MAX_LOADS) continue;
         // Unknown users and sessions are not remembered: random ids would fill the cache (R10).
-        if (principal !== null && !entry.overtaken) remember(key, principal);
-        return principal;
+        if (found !== null && !entry.overtaken) remember(key, found);
+        return found?.principal ?? null;
       }
     } finally {
       if (loads.get(key) === entry) loads.delete(key);
@@ -121,7 +149,7 @@ export function createDirectory({
   return {
     principal(userId, credential) {
       const key = keyOf(credential);
-      const known = cache.get(key);
+      const known = cache.get(key)?.principal;
       if (known !== undefined) return known.userId === userId ? known : null;
       const running = loads.get(key);
       if (running !== undefined && running.userId === userId) return running.promise;

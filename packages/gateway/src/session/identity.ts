@@ -11,7 +11,6 @@ import { createContractWallets } from './contract-wallet.ts';
 import { createDirectory, type Directory } from './directory.ts';
 import { createFailureLimiter, type FailureLimiter } from './failure-limiter.ts';
 import type { KeyEncryption } from './key-encryption.ts';
-import { createSessionDeadlines } from './session-deadlines.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { createSigningKeys, type SigningKeys } from './signing-keys.ts';
 import { createWalletLogin, type WalletLogin } from './wallet-login.ts';
@@ -33,6 +32,7 @@ export interface Identity<Schemes = Record<string, BearerScheme>> {
 export interface IdentityDependencies<Schemes = Record<string, BearerScheme>> {
   store: Store;
   broker: Broker;
+  /** Not set back: see `createSteadyClock`. */
   clock: Clock;
   config: Config;
   kek: KeyEncryption;
@@ -78,7 +78,6 @@ export async function createIdentity<Schemes extends Record<string, BearerScheme
   const accessTokens = createAccessTokens({ signingKeys, clock, config, random });
   const directory = createDirectory({ store, changes, now: clock.now });
   const contractWallets = createContractWallets({ config, clock, onProblem });
-  const deadlines = createSessionDeadlines(clock);
   const walletLogin = createWalletLogin({
     store,
     clock,
@@ -87,7 +86,6 @@ export async function createIdentity<Schemes extends Record<string, BearerScheme
     accessTokens,
     contractWallets,
     failures,
-    deadlines,
     changes,
     clockAgrees,
   });
@@ -100,7 +98,6 @@ export async function createIdentity<Schemes extends Record<string, BearerScheme
     accessTokens,
     changes,
     contractWallets,
-    deadlines,
     clockAgrees,
     onProblem,
   });

@@ -18,7 +18,6 @@ import type { ContractWallets } from './contract-wallet.ts';
 import { deriveKey, seal, unseal } from './key-encryption.ts';
 import { userAgentOf } from './login-parameters.ts';
 import { requireClock } from './require-clock.ts';
-import type { SessionDeadlines } from './session-deadlines.ts';
 
 /** What a login or a refresh gives. */
 export interface SignedIn {
@@ -86,7 +85,6 @@ export function createSessions({
   accessTokens,
   changes,
   contractWallets,
-  deadlines,
   clockAgrees,
   onProblem = () => {},
 }: {
@@ -98,7 +96,6 @@ export function createSessions({
   accessTokens: AccessTokens;
   changes: AccessChanges;
   contractWallets: ContractWallets;
-  deadlines: SessionDeadlines;
   clockAgrees: () => boolean;
   onProblem?: (problem: unknown) => void;
 }): Sessions {
@@ -136,7 +133,7 @@ export function createSessions({
     const { claims, digest } = candidate;
     const session = await store.sessions.find(claims.sid);
     if (session === null || session.userId !== claims.userId || session.revokedAt !== null) return null;
-    if (deadlines.isOver(session)) return null;
+    if (session.expiresAt <= clock.now()) return null;
     const user = await store.users.find(session.userId);
     if (user === null || user.status !== ACTIVE) throw refused('user is suspended');
     if (session.wallet === 'contract') await proveContract(session, user, claims);

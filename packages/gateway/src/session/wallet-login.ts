@@ -23,7 +23,6 @@ import {
   userAgentOf,
 } from './login-parameters.ts';
 import { requireClock } from './require-clock.ts';
-import type { SessionDeadlines } from './session-deadlines.ts';
 import { newRefreshSecret, refreshDigest, type SignedIn } from './sessions.ts';
 
 export interface LoginRequest {
@@ -77,7 +76,6 @@ export function createWalletLogin({
   accessTokens,
   contractWallets,
   failures,
-  deadlines,
   changes,
   clockAgrees,
 }: {
@@ -88,7 +86,6 @@ export function createWalletLogin({
   accessTokens: AccessTokens;
   contractWallets: ContractWallets;
   failures: FailureLimiter;
-  deadlines: SessionDeadlines;
   changes: Pick<AccessChanges, 'announce'>;
   clockAgrees: () => boolean;
 }): WalletLogin {
@@ -173,7 +170,6 @@ export function createWalletLogin({
         }),
     });
     if (opened === null) return null;
-    deadlines.note(opened.session);
     await endedByLimit(opened.user, opened.ended);
     return { ...opened, jti };
   }

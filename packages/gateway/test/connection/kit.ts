@@ -1,4 +1,5 @@
 /** Real hub, broker, dialects and registry under a clock of the test's; who is who is the test's to say. */
+
 import { type CloseCode, Refusal } from '@countersign/protocol';
 import { createFakeClock, type FakeClock } from '../../../testkit/src/fake-clock.ts';
 import type { Broker, Draft } from '../../src/broker/broker.ts';
@@ -10,6 +11,7 @@ import type { ConnectionServices, Peer, Proof } from '../../src/connection/servi
 import { createCoinbaseDialect } from '../../src/dialects/coinbase.ts';
 import type { Dialect } from '../../src/dialects/dialect.ts';
 import { createEthgasDialect } from '../../src/dialects/ethgas.ts';
+import { createSteadyClock } from '../../src/operations/steady-clock.ts';
 import type { Credential, Permission, Principal } from '../../src/session/principal.ts';
 import type { Change } from '../../src/store/store.ts';
 import { channelTable } from '../../src/streams/channel.ts';
@@ -140,7 +142,7 @@ export function createKit(options: KitOptions): Kit {
   const principal = options.principal ?? (async () => null);
   const services: ConnectionServices = {
     hub,
-    clock,
+    clock: createSteadyClock(clock),
     dialects,
     limits: {
       messagesPerSecond: 1000,

@@ -278,6 +278,25 @@ describe('the directory', () => {
     expect(await house.directory.principal(user.userId, credential)).toBeNull();
   });
 
+  it('forgets sessions that are over as others come, and not others', async () => {
+    const open = async (name: string) => {
+      const { user, session } = await login(house, wallet(name));
+      const credential = { kind: 'session', sid: session.sid } as const;
+      return () => house.directory.principal(user.userId, credential);
+    };
+    const over = await open('ada');
+    const first = await over();
+    await house.pass(4 * DAY);
+    const living = await open('bob');
+    await living();
+    await house.pass(4 * DAY);
+    expect(over()).toBe(first);
+    for (const name of ['cy', 'di']) await (await open(name))();
+    expect(over()).toBeInstanceOf(Promise);
+    expect(await over()).toBeNull();
+    expect(living()).not.toBeInstanceOf(Promise);
+  });
+
   it('knows users behind API keys, and forgets them when the key changes', async () => {
     const { user } = await login(house);
     const credential = { kind: 'api-key', keyId: 'key-1' } as const;

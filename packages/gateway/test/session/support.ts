@@ -16,6 +16,7 @@ import { createFakeClock, type FakeClock } from '../../../testkit/src/fake-clock
 import type { Broker } from '../../src/broker/broker.ts';
 import { createMemoryBroker } from '../../src/broker/memory.ts';
 import { type Config, type ConfigInput, parseConfig } from '../../src/operations/config.ts';
+import { createSteadyClock } from '../../src/operations/steady-clock.ts';
 import type { BearerScheme } from '../../src/session/authenticate.ts';
 import type { FailureLimiter } from '../../src/session/failure-limiter.ts';
 import { createIdentity, type Identity, type IdentityDependencies } from '../../src/session/identity.ts';
@@ -67,7 +68,7 @@ export async function openHouse(
     const identity = await createIdentity<Schemes>({
       store,
       broker,
-      clock,
+      clock: createSteadyClock(clock),
       config,
       kek,
       random: randomBytes,
