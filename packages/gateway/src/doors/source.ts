@@ -3,7 +3,7 @@
  * Every door asks here, so that a limit means the same on all of them.
  */
 import type { IncomingMessage } from 'node:http';
-import { isIP } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { createAllowList, problemWithBlock } from '../operations/address.ts';
 
 export interface Sources {
@@ -14,6 +14,8 @@ export interface Sources {
   /** True if the client's own connection was https: here, or at a trusted proxy. */
   secure(request: IncomingMessage): boolean;
 }
+
+type Peer = Record<'address' | 'source', string>;
 
 /** No legitimate chain of proxies is longer; anything beyond it is not walked. */
 const MAX_HOPS = 16;
@@ -30,8 +32,20 @@ export function createSources(trustedProxies: readonly string[]): Sources {
   const believes = trustedProxies.length > 0;
   const isTrusted = believes ? createAllowList(trustedProxies) : () => false;
 
+  /** A peer stays who it is: the address of a socket is read once, not a few times for each request. */
+  const peers = new WeakMap<Socket, Peer>();
+  const peerOf = (socket: Socket): Peer => {
+    const known = peers.get(socket);
+    if (known !== undefined) return known;
+    const { remoteAddress } = socket;
+    const plain = plainAddress(remoteAddress ?? '');
+    const peer = { address: plain, source: sourceGroup(plain) };
+    if (remoteAddress !== undefined) peers.set(socket, peer);
+    return peer;
+  };
+
   const address = (request: IncomingMessage): string => {
-    const peer = plainAddress(request.socket.remoteAddress ?? '');
+    const { address: peer } = peerOf(request.socket);
     if (!believes) return peer;
     const forwarded = request.headers['x-forwarded-for'];
     if (forwarded === undefined || !isTrusted(peer)) return peer;
@@ -50,13 +64,12 @@ export function createSources(trustedProxies: readonly string[]): Sources {
 
   return {
     address,
-    source: (request) => sourceGroup(address(request)),
+    source: (request) => (believes ? sourceGroup(address(request)) : peerOf(request.socket).source),
     secure(request) {
       if ((request.socket as { encrypted?: boolean }).encrypted === true) return true;
       if (!believes) return false;
       const proto = request.headers['x-forwarded-proto'];
-      if (typeof proto !== 'string' || !isTrusted(plainAddress(request.socket.remoteAddress ?? '')))
-        return false;
+      if (typeof proto !== 'string' || !isTrusted(peerOf(request.socket).address)) return false;
       // The right-most entry is the one our own proxy wrote.
       return (
         proto
