@@ -140,11 +140,15 @@ export async function openRaw(url: string): Promise<Raw> {
   await once(socket, 'connect');
   let received = Buffer.alloc(0);
   let ended = false;
+  /** Told whenever there is more to look at. */
+  let heard = () => {};
   socket.on('data', (chunk: Buffer) => {
     received = Buffer.concat([received, chunk]);
+    heard();
   });
   socket.on('close', () => {
     ended = true;
+    heard();
   });
   socket.write(
     `GET ${pathname} HTTP/1.1\r\nHost: ${host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
@@ -190,7 +194,9 @@ export async function openRaw(url: string): Promise<Raw> {
     async closeCode() {
       const timer = setTimeout(() => socket.destroy(), PATIENCE);
       while (findClose() === undefined && !ended) {
-        await Promise.race([once(socket, 'data'), once(socket, 'close')]);
+        await new Promise<void>((resolve) => {
+          heard = resolve;
+        });
       }
       clearTimeout(timer);
       socket.destroy();
