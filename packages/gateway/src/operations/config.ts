@@ -145,8 +145,8 @@ export const configSchema = z.strictObject({
       pingInterval: seconds(15, 1, 300),
       /** Pings that a peer may send per second (R62). */
       pingsPerSecond: count(10),
-      connectionsPerSource: count(20_000),
       /** Over both kinds of sockets; IPv6 by its /64. */
+      connectionsPerSource: count(20_000),
       /**
        * Messages that one connection may send per second on average, and at once, unless the tier of who has
        * signed in has `messages`. As many commands may wait behind one that is being carried out.

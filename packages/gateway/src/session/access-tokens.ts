@@ -3,7 +3,7 @@
  * what that user may do is looked up at each request. The two kinds differ in `access_type` and in `aud`, so
  * neither passes for the other (RFC 8725 sections 3.11 and 3.12, R08).
  */
-import type { KeyObject } from 'node:crypto';
+import { hash, type KeyObject } from 'node:crypto';
 import { Refusal } from '@countersign/protocol';
 import {
   checkTimes,
@@ -89,12 +89,7 @@ export const UNKNOWN_KEY = 'unknown signing key';
 const MAX_TOKEN = 4096;
 const FUTURE_SECONDS = 5;
 
-/** Characters of a signature's end, 144 bits. */
-const TAIL = 24;
-
 interface CacheEntry {
-  /** The whole text: nothing less decides whether it is this token. */
-  token: string;
   kid: string;
   claims: AccessClaims;
   /** Wall-clock milliseconds of the end, leeway included. */
@@ -123,7 +118,7 @@ export function createAccessTokens({
   const { accessTtl, leeway, refreshTtl } = config.tokens;
   const accessAudience = config.audience;
   const refreshAudience = `${config.audience}/refresh`;
-  /** By the end of the text, which is the end of the signature: evenly spread, and short to look up. */
+  /** By the SHA-256 of the whole text: what lies in memory for long is no credential. */
   const cache = new Map<string, CacheEntry>();
   const nowSeconds = (): number => Math.floor(clock.now() / 1000);
 
@@ -171,19 +166,19 @@ export function createAccessTokens({
   function makeRoom(): void {
     const now = clock.now();
     let looks = 2;
-    for (const [tail, { until }] of cache) {
+    for (const [digest, { until }] of cache) {
       if (looks-- === 0 || (cache.size <= maxCached && until > now)) return;
-      cache.delete(tail);
+      cache.delete(digest);
     }
   }
 
   function verifyAccessDetailed(token: string): AccessClaims {
     if (token.length > MAX_TOKEN) throw new Refusal('unauthorized', 'token is too large');
-    // A hit is a text that has passed every check before, all of it compared (R13). Another spelling of the same
-    // token is another text and meets the parser.
-    const tail = token.slice(-TAIL);
-    const hit = cache.get(tail);
-    if (hit !== undefined && hit.token === token) {
+    // The digest is of the whole text, so a hit is a text that has passed every check before (R13). Another spelling
+    // of the same token has another digest and meets the parser.
+    const digest = hash('sha256', token, 'base64url');
+    const hit = cache.get(digest);
+    if (hit !== undefined) {
       if (signingKeys.verifier(hit.kid) === null) throw new Refusal('unauthorized', UNKNOWN_KEY);
       if (clock.now() >= hit.until) throw new Refusal('token_expired', 'token has expired');
       return hit.claims;
@@ -198,9 +193,7 @@ export function createAccessTokens({
       });
       const claims = Object.freeze(readClaims(parsed.claims));
       const until = (claims.expiresAt + leeway) * 1000;
-      // A copy: the text may be a part of a longer one, which would be kept with it.
-      const text = Buffer.from(token, 'latin1').toString('latin1');
-      cache.set(text.slice(-TAIL), { token: text, kid, claims, until });
+      cache.set(digest, { kid, claims, until });
       makeRoom();
       return claims;
     } catch (error) {
