@@ -1,6 +1,6 @@
 /**
  * D08: access of 2,000 sockets is revoked, once as one session of one user, once as 100 users with 20 sockets
- * each. Measured from the admin call to the end of each socket as its client sees it. With several nodes the
+ * each. Measured from the admin call to the close frame as its client sees it: the last byte that could have been private came before. With several nodes the
  * sockets are spread over them, every call goes to the first, and both are done once more while Redis stands
  * still, when only the change log in PostgreSQL tells the other nodes.
  *
@@ -9,8 +9,13 @@
  *
  * Run: npm run drills -- d08 [--nodes 2]
  */
-import { createHttpClient, createLoadWallets, logIn } from '@countersign/testkit';
-import { WebSocket } from 'ws';
+import {
+  createHttpClient,
+  createLoadWallets,
+  logIn,
+  openRawWebSocket,
+  type RawWebSocket,
+} from '@countersign/testkit';
 import { type Operator, pause, percentile, startDrillCluster, startDrillGateway } from './lib/gateway.ts';
 import { report, summary } from './lib/report.ts';
 
@@ -33,10 +38,9 @@ interface SignedIn {
 }
 
 interface Watched {
-  socket: WebSocket;
-  /** When it ended, and the code; 0 while it lives. */
+  socket: RawWebSocket;
+  /** When the close frame came, or the end without one; 0 while it lives. */
   at: number;
-  code: number;
 }
 
 /** What the drill needs, of one gateway or of several. */
@@ -150,7 +154,7 @@ async function round({ rest, websocket, operator, redis }: Stage, turn: 0 | 1): 
       )
     ).filter(Boolean).length;
     redis?.resume();
-    for (const { socket } of others) socket.terminate();
+    for (const { socket } of others) socket.close();
     const good = [one, all].every(
       ({ stragglers, wrongCode, p99, max }) =>
         stragglers === 0 && wrongCode === 0 && p99 <= P99_MS && max <= MAX_MS,
@@ -182,21 +186,21 @@ async function open(url: string, owners: readonly SignedIn[]): Promise<Watched[]
 }
 
 /** Resolves when its private subscription was answered. */
-function openOne(url: string, token: string): Promise<Watched> {
-  return new Promise((resolve, reject) => {
-    const socket = new WebSocket(url, {
-      headers: { authorization: `Bearer ${token}` },
-      perMessageDeflate: false,
-    });
-    const entry: Watched = { socket, at: 0, code: 0 };
-    socket.once('error', reject);
-    socket.once('open', () => socket.send(SUBSCRIBE));
-    socket.once('message', () => resolve(entry));
-    socket.once('close', (code) => {
-      entry.at = performance.now();
-      entry.code = code;
-    });
+async function openOne(url: string, token: string): Promise<Watched> {
+  const socket = await openRawWebSocket(url, `Authorization: Bearer ${token}\r\n`);
+  const entry: Watched = { socket, at: 0 };
+  socket.onEnd = () => {
+    entry.at = performance.now();
+    socket.close();
+  };
+  await new Promise<void>((resolve) => {
+    socket.onFrames = () => {
+      socket.onFrames = null;
+      resolve();
+    };
+    socket.send(SUBSCRIBE);
   });
+  return entry;
 }
 
 async function revoke(what: string, sockets: Watched[], call: () => Promise<unknown>) {
@@ -213,9 +217,9 @@ async function revoke(what: string, sockets: Watched[], call: () => Promise<unkn
     p99: Math.round(percentile(times, 0.99)),
     max: Math.round(Math.max(...times)),
     stragglers: sockets.length - times.length,
-    wrongCode: sockets.filter(({ at, code }) => at !== 0 && code !== 4000).length,
+    wrongCode: sockets.filter(({ at, socket }) => at !== 0 && socket.closeCode !== 4000).length,
   };
-  for (const { socket } of sockets) socket.terminate();
+  for (const { socket } of sockets) socket.close();
   report(`${what}: ${JSON.stringify(figures)}`);
   return figures;
 }

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
+import { frameAt, textFrame } from './websocket-frames.ts';
 
 export interface RawWebSocket {
   /** Text frames seen so far. */
@@ -15,6 +16,11 @@ export interface RawWebSocket {
   pause(): void;
   resume(): void;
   readonly closed: boolean;
+  /** Of the server's close frame; null while none has come, 0 for one without a code. */
+  readonly closeCode: number | null;
+  /** Called once, when the close frame comes, or the connection ends without one. */
+  onEnd: (() => void) | null;
+  /** Drops the connection. */
   close(): void;
 }
 
@@ -54,24 +60,34 @@ function count(socket: Socket, first: Buffer): RawWebSocket {
   let rest: Buffer = Buffer.alloc(0);
   /** Bytes of the present frame's payload that have not come yet. */
   let skip = 0;
-  const live = { frames: 0, onFrames: null as (() => void) | null, closed: false };
+  const live = {
+    frames: 0,
+    onFrames: null as (() => void) | null,
+    onEnd: null as (() => void) | null,
+    closed: false,
+    closeCode: null as number | null,
+  };
+  const ended = () => {
+    const tell = live.onEnd;
+    live.onEnd = null;
+    tell?.();
+  };
   const take = (chunk: Buffer) => {
     let data = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     rest = Buffer.alloc(0);
     let at = Math.min(skip, data.length);
     skip -= at;
     while (at < data.length) {
-      const short = (data[at + 1] ?? 0) & 0x7f;
-      const header = short === 126 ? 4 : short === 127 ? 10 : 2;
-      if (data.length - at < header) break;
-      const length =
-        short === 126
-          ? data.readUInt16BE(at + 2)
-          : short === 127
-            ? Number(data.readBigUInt64BE(at + 2))
-            : short;
-      if ((data[at]! & 0x0f) === 1) live.frames += 1;
-      at += header + length;
+      const frame = frameAt(data, at);
+      if (frame === null) break;
+      if (frame.opcode === 1) live.frames += 1;
+      if (frame.opcode === 8) {
+        const code = at + frame.header;
+        if (data.length < code + Math.min(frame.length, 2)) break;
+        live.closeCode = frame.length < 2 ? 0 : data.readUInt16BE(code);
+        ended();
+      }
+      at += frame.header + frame.length;
       if (at > data.length) {
         skip = at - data.length;
         at = data.length;
@@ -85,6 +101,7 @@ function count(socket: Socket, first: Buffer): RawWebSocket {
   socket.on('error', () => {});
   socket.on('close', () => {
     live.closed = true;
+    ended();
   });
   if (first.length > 0) take(first);
   return {
@@ -94,22 +111,22 @@ function count(socket: Socket, first: Buffer): RawWebSocket {
     get closed() {
       return live.closed;
     },
+    get closeCode() {
+      return live.closeCode;
+    },
+    get onEnd() {
+      return live.onEnd;
+    },
+    set onEnd(callback) {
+      live.onEnd = callback;
+    },
     get onFrames() {
       return live.onFrames;
     },
     set onFrames(callback) {
       live.onFrames = callback;
     },
-    send(text) {
-      const payload = Buffer.from(text);
-      const mask = randomBytes(4);
-      for (let i = 0; i < payload.length; i += 1) payload[i]! ^= mask[i & 3]!;
-      const length =
-        payload.length < 126
-          ? Buffer.from([0x81, 0x80 | payload.length])
-          : Buffer.from([0x81, 0xfe, payload.length >> 8, payload.length & 255]);
-      socket.write(Buffer.concat([length, mask, payload]));
-    },
+    send: (text) => void socket.write(textFrame(text)),
     pause: () => void socket.pause(),
     resume: () => void socket.resume(),
     close: () => void socket.destroy(),

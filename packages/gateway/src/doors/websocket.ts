@@ -153,9 +153,12 @@ export function createWebSocketDoor(options: WebSocketDoorOptions): WebSocketDoo
       outbox,
       send: (text: string) => outbox.push(textFrame(text)),
       close: ({ code, reason }: CloseCode) => {
+        // What is waiting and the close frame leave in one system call: a revocation may close thousands.
+        socket.cork();
         outbox.flush();
         outbox.close();
         ws.close(code, reason);
+        socket.uncork();
         // Whoever floods goes on while it is waited for, and every frame of that would still be read (D18).
         if (code === CLOSE.policy.code) clock.after(FLOOD_PATIENCE, () => ws.terminate());
       },

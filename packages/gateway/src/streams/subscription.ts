@@ -232,7 +232,8 @@ export class Subscriber implements Subscription {
     this.encoder = encoder;
   }
 
-  leave(error: unknown = left()): void {
+  /** @param error what whoever still waits for `ready` is told */
+  leave(error?: unknown): void {
     if (this.mode === 'gone') return;
     this.mode = 'gone';
     this.#host.remove(this);
@@ -240,7 +241,8 @@ export class Subscriber implements Subscription {
     this.#source = [];
     this.#held = [];
     this.#conflated = null;
-    this.#promise?.reject(error);
+    // Made only for somebody: errors are dear, and a revocation may end thousands of subscriptions.
+    this.#promise?.reject(error ?? left());
     this.#promise = null;
   }
 
