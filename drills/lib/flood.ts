@@ -7,6 +7,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
+import { textFrame } from '@countersign/testkit';
 
 const [url = '', sockets = '20', rate = '5000', seconds = '10'] = process.argv.slice(2);
 const { hostname, port, host, pathname } = new URL(url);
@@ -24,18 +25,9 @@ const messages = [
   JSON.stringify({ op: 'subscribe', args: [{ channel: 'tickerUpdate', marketType: 'inclusionPreconf' }] }),
 ];
 
-function frame(text: string): Buffer {
-  const payload = Buffer.from(text);
-  const mask = randomBytes(4);
-  for (let i = 0; i < payload.length; i += 1) payload[i]! ^= mask[i & 3]!;
-  const length =
-    payload.length < 126
-      ? Buffer.from([0x81, 0x80 | payload.length])
-      : Buffer.from([0x81, 0xfe, payload.length >> 8, payload.length & 255]);
-  return Buffer.concat([length, mask, payload]);
-}
-
-const batch = Buffer.concat(Array.from({ length: perTick }, (_, n) => frame(messages[n % messages.length]!)));
+const batch = Buffer.concat(
+  Array.from({ length: perTick }, (_, n) => textFrame(messages[n % messages.length]!)),
+);
 
 function flood(): void {
   const socket = connect(Number(port), hostname);

@@ -7,6 +7,7 @@ export {
 } from './cluster.ts';
 export { type CuttingProxy, startCuttingProxy } from './cutting-proxy.ts';
 export { createFakeClock, type FakeClock } from './fake-clock.ts';
+export { freePort } from './free-port.ts';
 export {
   type GatewayProcess,
   type GatewayProcessOptions,
@@ -37,3 +38,4 @@ export {
   type TcpBalancer,
 } from './tcp-balancer.ts';
 export { createLoadWallets, type LoadWallet } from './wallet.ts';
+export { frameAt, textFrame } from './websocket-frames.ts';

@@ -27,6 +27,16 @@ export const adminFlags = {
   },
 } as const;
 
+/** For commands that do what the venue's backend does. */
+export const backendFlags = {
+  ...adminFlags,
+  'token-file': {
+    type: 'string',
+    valueHint: 'file',
+    description: 'The backend token (default: backend.token in the data folder)',
+  },
+} as const;
+
 /** For commands that concern one user's keys as a whole. */
 export const userFlags = {
   user: {
@@ -64,6 +74,11 @@ export const dataDirOf = (args: AdminArgs, io: Io): string =>
 export function adminOf(args: AdminArgs, io: Io): { origin: string; bearer: string } {
   const path = args['token-file'] ?? join(dataDirOf(args, io), 'admin.token');
   return { origin: baseOf(internalUrlOf(args, io)), bearer: readToken(path, 'admin token') };
+}
+
+export function backendOf(args: AdminArgs, io: Io): { origin: string; bearer: string } {
+  const path = args['token-file'] ?? join(dataDirOf(args, io), 'backend.token');
+  return { origin: baseOf(internalUrlOf(args, io)), bearer: readToken(path, 'backend token') };
 }
 
 export interface KeyAccess {

@@ -1,11 +1,9 @@
 /** `countersign lease`: what the venue's backend asks of leases, from a shell. */
-import { join } from 'node:path';
 import { defineCommand } from 'citty';
 import { CliError } from '../cli-error.ts';
 import { type Io, printable } from '../io.ts';
-import { baseOf, type Call, call } from '../session/api.ts';
-import { readToken } from '../session/token-file.ts';
-import { type AdminArgs, adminFlags, dataDirOf, internalUrlOf } from './key-access.ts';
+import { type Call, call } from '../session/api.ts';
+import { type AdminArgs, backendFlags, backendOf } from './key-access.ts';
 import { instant, ioOf, jsonFlag } from './shared.ts';
 
 /** As the API shows a lease; times in milliseconds. */
@@ -23,16 +21,7 @@ interface LeaseAnswer {
   delivery: { attempts: number; outcome: string | null } | null;
 }
 
-const backendFlags = {
-  'internal-url': adminFlags['internal-url'],
-  'data-dir': adminFlags['data-dir'],
-  'token-file': {
-    type: 'string',
-    valueHint: 'file',
-    description: 'The backend token (default: backend.token in the data folder)',
-  },
-  ...jsonFlag,
-} as const;
+const sharedFlags = { ...backendFlags, ...jsonFlag } as const;
 const subjectFlags = {
   user: { type: 'string', valueHint: 'id', description: 'Id of a user' },
   session: { type: 'string', valueHint: 'sid', description: 'Id of a session' },
@@ -40,9 +29,7 @@ const subjectFlags = {
 const idArg = { type: 'positional', required: true, description: 'Id of the lease' } as const;
 
 function asker(args: AdminArgs, io: Io) {
-  const file = args['token-file'] ?? join(dataDirOf(args, io), 'backend.token');
-  const origin = baseOf(internalUrlOf(args, io));
-  const bearer = readToken(file, 'backend token');
+  const { origin, bearer } = backendOf(args, io);
   return <Data>(path: string, options: Pick<Call, 'method' | 'body'> = {}) =>
     call<Data>(origin, `/backend/v1/leases${path}`, { ...options, bearer, signal: io.stop });
 }
@@ -79,7 +66,7 @@ const setCommand = defineCommand({
     ...subjectFlags,
     seconds: { type: 'string', valueHint: 'n', required: true, description: '5 to 86400' },
     data: { type: 'string', valueHint: 'text', description: 'Given back with the event, 1 KiB at most' },
-    ...backendFlags,
+    ...sharedFlags,
   },
   async run(context) {
     const io = ioOf(context);
@@ -110,7 +97,7 @@ const listCommand = defineCommand({
     ...subjectFlags,
     state: { type: 'string', valueHint: 'word', description: 'armed, gone, delivered or failed' },
     after: { type: 'string', valueHint: 'id', description: 'Go on behind this lease' },
-    ...backendFlags,
+    ...sharedFlags,
   },
   async run(context) {
     const io = ioOf(context);
@@ -127,7 +114,7 @@ const listCommand = defineCommand({
 
 const deleteCommand = defineCommand({
   meta: { name: 'delete', description: 'Remove a lease, and its event if that is not delivered yet' },
-  args: { id: idArg, ...backendFlags },
+  args: { id: idArg, ...sharedFlags },
   async run(context) {
     const io = ioOf(context);
     const { args } = context;
@@ -138,7 +125,7 @@ const deleteCommand = defineCommand({
 
 const redeliverCommand = defineCommand({
   meta: { name: 'redeliver', description: 'Deliver the event of a lease once more, under the same id' },
-  args: { id: idArg, ...backendFlags },
+  args: { id: idArg, ...sharedFlags },
   async run(context) {
     const io = ioOf(context);
     const { args } = context;

@@ -1,12 +1,10 @@
 /** `countersign publish`: what the venue's own services send, from a shell. */
-import { join } from 'node:path';
 import { defineCommand } from 'citty';
 import { CliError } from '../cli-error.ts';
 import { EXIT } from '../exit-codes.ts';
 import { type Io, printable } from '../io.ts';
-import { baseOf, call } from '../session/api.ts';
-import { readToken } from '../session/token-file.ts';
-import { adminFlags, dataDirOf, internalUrlOf } from './key-access.ts';
+import { call } from '../session/api.ts';
+import { backendFlags, backendOf } from './key-access.ts';
 import { ioOf, jsonFlag } from './shared.ts';
 
 /** The gateway takes at most 1,000 at once. */
@@ -78,13 +76,7 @@ export const publishCommand = defineCommand({
       valueHint: 'text',
       description: 'The same key publishes once: makes a second try safe',
     },
-    'internal-url': adminFlags['internal-url'],
-    'data-dir': adminFlags['data-dir'],
-    'token-file': {
-      type: 'string',
-      valueHint: 'file',
-      description: 'The backend token (default: backend.token in the data folder)',
-    },
+    ...backendFlags,
     ...jsonFlag,
   },
   async run(context) {
@@ -93,9 +85,7 @@ export const publishCommand = defineCommand({
     const key = args['idempotency-key'];
     if (key !== undefined && !/^[\x21-\x7e]{1,100}$/.test(key))
       throw new CliError('usage', '--idempotency-key needs 1 to 100 printable characters');
-    const origin = baseOf(internalUrlOf(args, io));
-    const file = args['token-file'] ?? join(dataDirOf(args, io), 'backend.token');
-    const bearer = readToken(file, 'backend token');
+    const { origin, bearer } = backendOf(args, io);
 
     let published = 0;
     let known = 0;

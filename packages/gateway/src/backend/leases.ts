@@ -4,7 +4,7 @@
  */
 import { Refusal } from '@countersign/protocol';
 import type { Membership } from '../operations/membership.ts';
-import type { Lease, LeaseKind, LeaseState } from '../store/leases.ts';
+import type { Lease, LeaseKind, LeasePage } from '../store/leases.ts';
 import type { Store } from '../store/store.ts';
 import type { LeaseTracker } from './leases/tracker.ts';
 
@@ -28,12 +28,7 @@ export interface Leases {
    */
   arm(id: string, request: LeaseRequest): Promise<{ lease: Lease; superseded: string | null }>;
   find(id: string): Promise<Lease | null>;
-  list(page: {
-    limit: number;
-    after?: string;
-    of?: { kind: LeaseKind; subject: string };
-    state?: LeaseState;
-  }): Promise<Lease[]>;
+  list(page: LeasePage): Promise<Lease[]>;
   /** False if there is none. */
   remove(id: string): Promise<boolean>;
   /** Delivers the event once more, under the same id. Null if there is no event. */

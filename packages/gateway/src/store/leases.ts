@@ -73,6 +73,14 @@ export type DeliveryReport = { id: string; eventId: string; at: number; outcome:
   | { result: 'retry'; again: number }
 );
 
+export interface LeasePage {
+  limit: number;
+  /** The id that the page before ended with. */
+  after?: string;
+  of?: { kind: LeaseKind; subject: string };
+  state?: LeaseState;
+}
+
 export interface LeaseStore {
   /**
    * Arms a lease, new or not, whatever became of it before. Nobody holds it then until nodes say so.
@@ -81,13 +89,8 @@ export interface LeaseStore {
    */
   arm(lease: NewLease, at: number): Promise<{ lease: Lease; superseded: string | null }>;
   find(id: string): Promise<Lease | null>;
-  /** By id; `after` is the id that the page before ended with. */
-  list(page: {
-    limit: number;
-    after?: string;
-    of?: { kind: LeaseKind; subject: string };
-    state?: LeaseState;
-  }): Promise<Lease[]>;
+  /** By id. */
+  list(page: LeasePage): Promise<Lease[]>;
   /** False if there is none. */
   remove(id: string, at: number): Promise<boolean>;
   /** Sequence of the newest change, 0 if there was none. */

@@ -4,6 +4,7 @@
  */
 import type { Generated } from 'kysely';
 import type { LeaseHolderRow, LeaseRow, NodeRow } from './lease-rows.ts';
+import type { Change } from './store.ts';
 
 export interface Tables {
   challenges: ChallengeRow;
@@ -91,15 +92,7 @@ export interface RefreshTokenRow {
 export interface ChangeRow {
   sequence: number;
   at: number;
-  kind:
-    | 'session-ended'
-    | 'user-changed'
-    | 'user-ended'
-    | 'api-key-changed'
-    | 'api-key-ended'
-    | 'handshake-token-changed'
-    | 'handshake-token-ended'
-    | 'signing-keys-changed';
+  kind: Change['kind'];
   subject: string;
   reason: string;
 }

@@ -5,10 +5,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startTestGateway, type TestGateway } from '@countersign/testkit';
+import { freePort, startTestGateway, type TestGateway } from '@countersign/testkit';
 import { io as connectSocketIo } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { closeAll, connectTo } from './socket.ts';
@@ -84,14 +84,6 @@ const PROXIES: Proxy[] = [
     args: (file) => ['-db', '-f', file],
   },
 ];
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 async function answering(port: number, child: ChildProcess, said: () => string): Promise<void> {
   for (let tries = 0; tries < 200; tries++) {

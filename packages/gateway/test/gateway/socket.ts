@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { frameAt } from '@countersign/testkit';
 import WebSocket, { type ClientOptions } from 'ws';
 
 // biome-ignore lint/suspicious/noExplicitAny: messages are looked into freely by tests
@@ -159,15 +160,11 @@ export async function openRaw(url: string): Promise<Raw> {
 
   function findClose(): number | null | undefined {
     for (let at = 0; at + 2 <= received.length; ) {
-      const short = (received[at + 1] ?? 0) & 0x7f;
-      const header = short === 126 ? 4 : short === 127 ? 10 : 2;
-      const length =
-        short === 126
-          ? received.readUInt16BE(at + 2)
-          : short === 127
-            ? Number(received.readBigUInt64BE(at + 2))
-            : short;
-      if (((received[at] ?? 0) & 0x0f) === 8) return length >= 2 ? received.readUInt16BE(at + header) : null;
+      const frame = frameAt(received, at);
+      if (frame === null) return undefined;
+      const { opcode, header, length } = frame;
+      if (opcode === 8 && received.length >= at + header + length)
+        return length >= 2 ? received.readUInt16BE(at + header) : null;
       at += header + length;
     }
     return undefined;

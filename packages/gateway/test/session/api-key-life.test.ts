@@ -1,9 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { type ErrorCode, Refusal } from '@countersign/protocol';
 import { TokenError } from '@countersign/tokens';
 import { importPrivateKey, verifyParsed } from '@countersign/tokens/node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { BearerContext } from '../../src/session/authenticate.ts';
 import {
   freshPair,
   type KeyHouse,
@@ -29,17 +27,8 @@ beforeAll(async () => {
 afterAll(() => open.house.dispose());
 
 const now = () => open.house.clock.now();
-const ask = async (jwt: string, context: BearerContext = websocket()) =>
-  open.node.authenticator.bearer(jwt, context);
-const answer = async (jwt: string, context?: BearerContext): Promise<'accepted' | ErrorCode> => {
-  try {
-    await ask(jwt, context);
-    return 'accepted';
-  } catch (error) {
-    if (error instanceof Refusal) return error.code;
-    throw error;
-  }
-};
+const ask: KeyHouse['ask'] = (...token) => open.ask(...token);
+const answer: KeyHouse['answer'] = (...token) => open.answer(...token);
 
 describe('strict keys after a restart', () => {
   it('refuse what was signed before it, for its replay may not be remembered, and accept a fresh token', async () => {

@@ -1,6 +1,6 @@
 import { createHmac, createPublicKey, randomBytes, randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { type ErrorCode, Refusal } from '@countersign/protocol';
+import { Refusal } from '@countersign/protocol';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BearerContext } from '../../src/session/authenticate.ts';
 import {
@@ -31,17 +31,8 @@ beforeAll(async () => {
 afterAll(() => open.house.dispose());
 
 const now = () => open.house.clock.now();
-const ask = async (jwt: string, context: BearerContext = websocket()) =>
-  open.node.authenticator.bearer(jwt, context);
-const answer = async (jwt: string, context?: BearerContext): Promise<'accepted' | ErrorCode> => {
-  try {
-    await ask(jwt, context);
-    return 'accepted';
-  } catch (error) {
-    if (error instanceof Refusal) return error.code;
-    throw error;
-  }
-};
+const ask: KeyHouse['ask'] = (...token) => open.ask(...token);
+const answer: KeyHouse['answer'] = (...token) => open.answer(...token);
 
 describe('tokens as the samples of each language build them', () => {
   interface Sample {

@@ -1,5 +1,6 @@
 /** API keys over a real SQLite file and a clock that the test moves, and tokens signed as any client could sign them. */
 import { generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { type ErrorCode, Refusal } from '@countersign/protocol';
 import { type ImportedPrivateKey, importPrivateKey, type verifyParsed } from '@countersign/tokens/node';
 import { type ApiKeyScheme, createApiKeyScheme } from '../../src/session/api-key-scheme.ts';
 import {
@@ -12,6 +13,7 @@ import {
 import type { BearerContext } from '../../src/session/authenticate.ts';
 import { createFailureLimiter } from '../../src/session/failure-limiter.ts';
 import type { Identity } from '../../src/session/identity.ts';
+import type { Authentication } from '../../src/session/principal.ts';
 import { createMemoryReplayCache } from '../../src/session/replay-cache.ts';
 import type { Store, User } from '../../src/store/store.ts';
 import { type House, openHouse, wallet } from './support.ts';
@@ -28,6 +30,10 @@ export interface KeyHouse {
   /** Another start of the gateway on the same data: nothing is left of what was in memory. */
   restart(): Promise<{ scheme: ApiKeyScheme; keys: ApiKeys; node: Identity }>;
   user(name: string): Promise<User>;
+  /** What the node says to a token, on a WebSocket unless said otherwise. @throws Refusal */
+  ask(jwt: string, context?: BearerContext): Promise<Authentication>;
+  /** The same, as `accepted` or the code of the refusal. */
+  answer(jwt: string, context?: BearerContext): Promise<'accepted' | ErrorCode>;
   /** A key made by an operator, with its private half ready to sign. */
   make(userId: number, wish?: Partial<KeyWish>): Promise<TestKey>;
 }
@@ -78,10 +84,22 @@ export async function openKeyHouse(
   }
 
   const first = await start();
+  const ask = async (jwt: string, context: BearerContext = websocket()) =>
+    first.node.authenticator.bearer(jwt, context);
   return {
     house,
     ...first,
     restart: start,
+    ask,
+    async answer(jwt, context) {
+      try {
+        await ask(jwt, context);
+        return 'accepted';
+      } catch (error) {
+        if (error instanceof Refusal) return error.code;
+        throw error;
+      }
+    },
     user: (name) =>
       store.users.create({
         address: wallet(name).address,

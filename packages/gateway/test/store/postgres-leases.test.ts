@@ -1,33 +1,21 @@
-import { findPostgres, type PostgresServer, startPostgres } from '@countersign/testkit';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { migratePostgres, openPostgresStore } from '../../src/store/postgres.ts';
+import { findPostgres } from '@countersign/testkit';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
+import { type Pair, pairOfStores } from './postgres-pair.ts';
 
 const bin = findPostgres();
 const DAY = 86_400_000;
 
 describe.skipIf(bin === null)('leases of two stores on one PostgreSQL database [needs postgresql]', () => {
-  let server: PostgresServer;
-  let made = 0;
-  let stores: [Store, Store];
-
-  beforeAll(async () => {
-    server = await startPostgres(bin as string);
-    server.psql('postgres', 'create database empty');
-    await migratePostgres(server.url('empty'));
-  });
-  afterAll(() => server?.close());
+  const pair = pairOfStores(bin);
+  let stores: Pair['stores'];
   beforeEach(async () => {
-    const database = `leases_${made++}`;
-    server.psql('postgres', `create database ${database} template empty`);
-    const open = () => openPostgresStore({ url: server.url(database), patienceMs: 15_000 });
-    stores = [await open(), await open()];
+    ({ stores } = pair);
     for (const [n, { nodes }] of stores.entries()) {
       const node = { id: `n${n}`, address: '', version: '', startedAt: 0, seenAt: 0, position: 0 };
       await nodes.join({ ...node, leasePosition: 0, settledAt: 0 });
     }
   });
-  afterEach(() => Promise.all(stores.map((store) => store.close())));
 
   const arm = async (count: number) => {
     const ids = Array.from({ length: count }, (_, i) => `l${i}`);
@@ -117,6 +105,6 @@ describe.skipIf(bin === null)('leases of two stores on one PostgreSQL database [
     // Only the newest sequence of a lease can still be seen: each follower has seen all of those.
     for (const { sequence } of rows) for (const of of seen) expect(of.has(sequence)).toBe(true);
     expect(events).toBeGreaterThan(0);
-    expect(server.psql('postgres', 'select sum(deadlocks) from pg_stat_database')).toBe('0');
+    expect(pair.server.psql('postgres', 'select sum(deadlocks) from pg_stat_database')).toBe('0');
   });
 });

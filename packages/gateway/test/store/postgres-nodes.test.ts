@@ -1,7 +1,7 @@
-import { findPostgres, type PostgresServer, startPostgres } from '@countersign/testkit';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { migratePostgres, openPostgresStore } from '../../src/store/postgres.ts';
+import { findPostgres } from '@countersign/testkit';
+import { describe, expect, it } from 'vitest';
 import type { Store } from '../../src/store/store.ts';
+import { pairOfStores } from './postgres-pair.ts';
 import {
   ALICE,
   apiKey,
@@ -17,29 +17,10 @@ import {
 const bin = findPostgres();
 
 describe.skipIf(bin === null)('two stores on one PostgreSQL database [needs postgresql]', () => {
-  let server: PostgresServer;
-  let made = 0;
-  let url = '';
-  let nodes: [Store, Store];
-
-  beforeAll(async () => {
-    server = await startPostgres(bin as string);
-    server.psql('postgres', 'create database empty');
-    await migratePostgres(server.url('empty'));
-  });
-  afterAll(() => server?.close());
-  beforeEach(async () => {
-    const database = `nodes_${made++}`;
-    server.psql('postgres', `create database ${database} template empty`);
-    url = server.url(database);
-    // What is tested is what happens, not how soon on a machine that does other things as well.
-    const open = () => openPostgresStore({ url, patienceMs: 15_000 });
-    nodes = [await open(), await open()];
-  });
-  afterEach(() => Promise.all(nodes.map((node) => node.close())));
+  const pair = pairOfStores(bin);
 
   /** One of the two, in turn. */
-  const node = (i: number): Store => nodes[i % 2] as Store;
+  const node = (i: number): Store => pair.stores[i % 2] as Store;
   const many = <T>(count: number, ask: (store: Store, i: number) => Promise<T>): Promise<T[]> =>
     Promise.all(Array.from({ length: count }, (_, i) => ask(node(i), i)));
 
@@ -146,7 +127,7 @@ describe.skipIf(bin === null)('two stores on one PostgreSQL database [needs post
         node(1).sweep(0, 0, 100),
       ]);
     }
-    expect(server.psql('postgres', 'select sum(deadlocks) from pg_stat_database')).toBe('0');
+    expect(pair.server.psql('postgres', 'select sum(deadlocks) from pg_stat_database')).toBe('0');
   });
 
   describe('and followers of the change log', () => {
