@@ -24,9 +24,9 @@ export function processIo(): Io {
     });
   }
   // A reader that closed the pipe (`countersign listen | head -1`) has what it wanted.
-// Whoever read the log has gone, or its disk is full: no reason to stop serving, and to log that would fail again.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  // Whoever read the log has gone, or its disk is full: no reason to stop serving, and to log that would fail again.
   process.stderr.on('error', () => {});
-    process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
   const answer = async (given: Promise<string | symbol>): Promise<string | null> => {
     const value = await given;
     return isCancel(value) ? null : String(value);
