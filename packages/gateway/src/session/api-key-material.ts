@@ -10,7 +10,7 @@ import {
   thumbprint,
 } from '@countersign/tokens';
 import { publicKeyObject, verifyParsed } from '@countersign/tokens/node';
-import type { ApiKey } from '../store/store.ts';
+import type { ApiKey } from '../store/api-keys.ts';
 
 const PROOF_PURPOSE = 'countersign api key';
 /** Seconds for which a proof is good, and which the clock of whoever signs it may be off. */

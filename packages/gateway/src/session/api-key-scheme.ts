@@ -16,7 +16,8 @@ import { publicKeyObject, replayId, verifyParsed } from '@countersign/tokens/nod
 import { createAllowList } from '../operations/address.ts';
 import type { Clock } from '../operations/clock.ts';
 import type { Config } from '../operations/config.ts';
-import type { ApiKey, Store } from '../store/store.ts';
+import type { ApiKey } from '../store/api-keys.ts';
+import type { Store } from '../store/store.ts';
 import type { AccessChanges } from './access-changes.ts';
 import type { BearerContext, BearerScheme } from './authenticate.ts';
 import type { Directory } from './directory.ts';

@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto';
 import { Refusal } from '@countersign/protocol';
 import { problemWithBlock } from '../operations/address.ts';
 import type { Clock } from '../operations/clock.ts';
-import type { ApiKey, Change, Store } from '../store/store.ts';
+import type { ApiKey } from '../store/api-keys.ts';
+import type { Change, Store } from '../store/store.ts';
 import type { AccessChanges } from './access-changes.ts';
 import { type KeyOrigin, keyMaterial } from './api-key-material.ts';
 

@@ -1,5 +1,6 @@
 /** Rows as the database keeps them, made into what the port speaks of. */
 import type { Account } from '../session/principal.ts';
+import type { ApiKey } from './api-keys.ts';
 import type { HandshakeToken } from './handshake-tokens.ts';
 import type {
   AccountRow,
@@ -11,7 +12,7 @@ import type {
   SigningKeyRow,
   UserRow,
 } from './schema.ts';
-import type { ApiKey, Challenge, RefreshTokenRecord, Session, SigningKeyRecord, User } from './store.ts';
+import type { Challenge, RefreshTokenRecord, Session, SigningKeyRecord, User } from './store.ts';
 
 export const toChallenge = (row: Omit<ChallengeRow, 'spent'>): Challenge => ({
   address: row.address,

@@ -4,27 +4,19 @@ import type { Awaitable, Broker, History } from '../broker/broker.ts';
 import type { Clock } from '../operations/clock.ts';
 import type { ChannelTable } from './channel.ts';
 import type { Encoder, Snapshot } from './encoder.ts';
-import { Fanout } from './fanout.ts';
 import type { Outbox } from './outbox.ts';
-import { type Position, type Publication, type StreamId, streamId } from './publication.ts';
+import { type Position, type Publication, streamId } from './publication.ts';
 import { createRepair } from './repair.ts';
-import { Stream, type StreamLimits } from './stream.ts';
 import { type Counters, type CutReason, Subscriber, type Subscription } from './subscription.ts';
+import { createTopics, type Topic, type TopicLimits } from './topics.ts';
 
 export type { CutReason, Opened, Subscription } from './subscription.ts';
-
-export interface HubLimits extends StreamLimits {
-  /** Most streams kept without a subscriber; beyond it idle ones are dropped and asked of the broker again. Default 100,000. */
-  streams: number;
-  /** Most publications held for one subscription that has not started, or items conflated. Default 10,000. */
-  held: number;
-}
 
 export interface HubOptions {
   broker: Broker;
   channels: ChannelTable;
   clock: Clock;
-  limits?: Partial<HubLimits>;
+  limits?: Partial<TopicLimits>;
 }
 
 export interface Join {
@@ -66,32 +58,16 @@ export interface Hub {
   close(): void;
 }
 
-interface Topic {
-  stream: Stream;
-  fanout: Fanout;
-  /** True while the broker is asked for what is missing; publications wait in `pending`. */
-  asking: boolean;
-  pending: Publication[];
-  /** Queries for a snapshot that wait for the stream to be loaded. */
-  queries: { resolve: (snapshot: Snapshot) => void; reject: (error: unknown) => void }[];
-  /** Published to since the last look for idle streams. */
-  touched: boolean;
-  /** What is being asked was asked before a gap was known: it has to be asked again. */
-  askAgain: boolean;
-}
-
 /** Publications that wait for one answer of the broker; beyond it the broker is asked once more instead. */
 const MOST_PENDING = 10_000;
 /** Pause before the broker is asked again for what it could not give. */
 const RETRY_MS = 1000;
 /** Streams compared with the broker at the same time. */
 const COMPARED_AT_ONCE = 64;
-/** Streams looked at to find an idle one. */
-const LOOKS = 64;
 
 /** Creates the hub of a node and makes it the broker's listener. Create it before anything is published. */
 export function createHub({ broker, channels, clock, limits: given = {} }: HubOptions): Hub {
-  const limits: HubLimits = {
+  const limits: TopicLimits = {
     streams: 100_000,
     held: 10_000,
     items: 10_000,
@@ -99,47 +75,11 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
     levels: 100_000,
     ...given,
   };
-  const topics = new Map<StreamId, Topic>();
   const counters: Counters = { published: 0, delivered: 0, conflated: 0, resynced: 0, cut: 0, faults: 0 };
+  const topics = createTopics({ channels, clock, limits, counters });
   const retries = new Set<() => void>();
   let subscriptions = 0;
   let closed = false;
-
-  function topicOf(channelName: string, key: string): Topic {
-    const found = topics.get(streamId(channelName, key));
-    if (found !== undefined) return found;
-    const channel = channels.get(channelName);
-    if (channel === undefined) throw new Refusal('unknown_channel', 'no such channel');
-    if (topics.size >= limits.streams) dropIdle();
-    const stream = new Stream(channel, key, limits, () => clock.now());
-    const fanout = new Fanout(stream, limits.held, counters, () => {
-      if (!topic.asking && stream.sequence === 0) topics.delete(stream.id);
-      else stream.rest();
-    });
-    const topic: Topic = {
-      stream,
-      fanout,
-      asking: false,
-      pending: [],
-      queries: [],
-      touched: false,
-      askAgain: false,
-    };
-    topics.set(stream.id, topic);
-    return topic;
-  }
-
-  /** Second chance: streams in use, or published to since the last look, go to the end of the line. */
-  function dropIdle(): void {
-    let looks = LOOKS;
-    for (const [id, topic] of topics) {
-      if (looks-- === 0) return;
-      topics.delete(id);
-      if (topic.fanout.size === 0 && !topic.asking && !topic.touched) return;
-      topic.touched = false;
-      topics.set(id, topic);
-    }
-  }
 
   function receive(publication: Publication): void {
     if (closed) return;
@@ -148,7 +88,7 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
     let topic = topics.get(id);
     if (topic === undefined) {
       if (!channels.has(publication.channel)) return;
-      topic = topicOf(publication.channel, publication.key);
+      topic = topics.open(publication.channel, publication.key);
     }
     topic.touched = true;
     if (topic.asking) wait(topic, publication);
@@ -327,7 +267,7 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
   return {
     join({ channel, key, ...rest }) {
       if (closed) throw new Refusal('unavailable', 'the hub is closed');
-      const topic = topicOf(channel, key);
+      const topic = topics.open(channel, key);
       const subscriber = new Subscriber(topic.fanout, rest, () => subscriptions--);
       subscriptions++;
       topic.fanout.add(subscriber);
@@ -338,7 +278,7 @@ export function createHub({ broker, channels, clock, limits: given = {} }: HubOp
     },
 
     snapshot(channel, key) {
-      const topic = topicOf(channel, key);
+      const topic = topics.open(channel, key);
       if (!topic.stream.loaded) ask(topic);
       if (topic.stream.loaded) return topic.stream.snapshot();
       return new Promise((resolve, reject) => topic.queries.push({ resolve, reject }));

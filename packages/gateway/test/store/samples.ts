@@ -1,14 +1,8 @@
 /** Things to put into a store. Times are small numbers: no implementation may look at a clock of its own. */
+
+import type { ApiKey } from '../../src/store/api-keys.ts';
 import type { HandshakeToken } from '../../src/store/handshake-tokens.ts';
-import type {
-  ApiKey,
-  AuditEntry,
-  Challenge,
-  NewUser,
-  SigningKeyRecord,
-  Store,
-  User,
-} from '../../src/store/store.ts';
+import type { AuditEntry, Challenge, NewUser, SigningKeyRecord, Store, User } from '../../src/store/store.ts';
 
 export const ALICE = `0x${'a1'.repeat(20)}`;
 export const BOB = `0x${'b0'.repeat(20)}`;

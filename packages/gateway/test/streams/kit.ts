@@ -5,10 +5,11 @@ import { createMemoryBroker } from '../../src/broker/memory.ts';
 import { type ChannelTable, channelTable } from '../../src/streams/channel.ts';
 import type { Encoder } from '../../src/streams/encoder.ts';
 import { createFlusher } from '../../src/streams/flusher.ts';
-import { createHub, type HubLimits } from '../../src/streams/hub.ts';
+import { createHub } from '../../src/streams/hub.ts';
 import { createOutbox, type Outbox, type Sink } from '../../src/streams/outbox.ts';
 import type { BookLevel, JsonObject, Position, Publication } from '../../src/streams/publication.ts';
 import type { CutReason, Subscription } from '../../src/streams/subscription.ts';
+import type { TopicLimits } from '../../src/streams/topics.ts';
 
 const base = { audience: 'public', permission: null, keyedBy: 'product' } as const;
 
@@ -105,7 +106,7 @@ export function lineEncoder(): Encoder & { encoded: number } {
   };
 }
 
-export function setup(limits: Partial<HubLimits> = {}, makeBroker?: (broker: Broker) => Broker) {
+export function setup(limits: Partial<TopicLimits> = {}, makeBroker?: (broker: Broker) => Broker) {
   const clock = createFakeClock();
   const memory = createMemoryBroker({ clock, channels });
   const broker = makeBroker?.(memory) ?? memory;

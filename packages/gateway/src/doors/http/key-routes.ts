@@ -3,7 +3,7 @@ import { Refusal } from '@countersign/protocol';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { ApiKeys, CreatedKey, KeyActor } from '../../session/api-keys.ts';
-import type { ApiKey } from '../../store/store.ts';
+import type { ApiKey } from '../../store/api-keys.ts';
 import { parse } from '../internal/schema.ts';
 import type { Sources } from '../source.ts';
 import { principalOf } from './guard.ts';

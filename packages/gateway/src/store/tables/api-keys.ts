@@ -1,7 +1,8 @@
+import type { ApiKey, ApiKeyStore } from '../api-keys.ts';
 import { append, type Engine, type Op, prepare } from '../engine.ts';
 import { fromApiKey, toApiKey } from '../rows.ts';
 import type { ApiKeyRow } from '../schema.ts';
-import type { ApiKey, ApiKeyStore, Change } from '../store.ts';
+import type { Change } from '../store.ts';
 
 export function apiKeysOn({ build, locking, read, write }: Engine): ApiKeyStore {
   const keys = () => build.selectFrom('api_keys').selectAll();
