@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { freePort, startTestGateway, type TestGateway } from '@countersign/testkit';
 import { io as connectSocketIo } from 'socket.io-client';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { closeAll, connectTo } from './socket.ts';
+import { closeAll, connectTo, until } from './socket.ts';
 
 const shipped = (name: string) =>
   readFileSync(new URL(`../../../../deploy/proxies/${name}`, import.meta.url), 'utf8');
@@ -175,8 +175,12 @@ for (const proxy of PROXIES) {
       const drained = first.gateway.drain().then(() => {
         done = true;
       });
+      // The proxy may hand on a close after the node has ended.
+      const settled = drained.then(() =>
+        until(async () => (await listed(second)).length === clients.length, 'everybody on the other node'),
+      );
       const back = clients.map(async (client) => {
-        const end = await Promise.race([client.closed, drained]);
+        const end = await Promise.race([client.closed, settled]);
         if (end === undefined) return 'stayed';
         expect(end.code).toBe(1012);
         await subscribed();
@@ -191,7 +195,6 @@ for (const proxy of PROXIES) {
       const fates = await Promise.all(back);
       expect(fates.filter((fate) => fate === 'moved')).toHaveLength(before);
       expect(statuses).toEqual(new Set([200]));
-      expect((await listed(second)).length).toBe(10);
     });
 
     it('on the node that is left: a login, a socket with it, and Socket.IO', async () => {
